@@ -2,7 +2,6 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   Clock,
   Consumer,
@@ -18,33 +17,27 @@ import {
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   ObserveInstance,
-  Observer,
   type Permission,
   PermissionDenied,
   Permissions,
   path,
   RevokedBy,
   Signal,
-  type SignalEvent,
   type Subscription,
   ValidationFailed,
 } from 'signalbox';
 import { connect, MemoryLogger, type TestChannel, TestClock } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { BellObserver, bells } from './support/bells.js';
 import { useDatabase } from './support/database.js';
 import { Message, Room } from './support/entities.js';
 import { type TestProviders, testProviders } from './support/providers.js';
-import { RoomKey, RoomSerializer } from './support/rooms.js';
+import { RoomKey, RoomMessageSerializer, RoomSerializer } from './support/rooms.js';
 
-const bells = new Signal<{ readonly bell: string }>();
 const left = new Signal<{ readonly room: number }>();
 let banned = new Set<string>();
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
 
 class IsWelcome implements Permission {
   hasPermission({ action, scope }: ActionContext): boolean {
@@ -85,8 +78,8 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     throw new TypeError('Broken.');
   }
 
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription<RoomKey>) {
     await subscription.send(event);
   }
 
@@ -115,17 +108,7 @@ class IsMember implements Permission {
 }
 
 @Consumer()
-class BellConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async listen(context: ActionContext) {
-    await this.subscribe(this.onBell, {}, context);
-  }
-
-  @Observer(bells)
-  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
-    await subscription.send(event);
-  }
-}
+class BellConsumer extends BellObserver {}
 
 @Consumer()
 @Permissions(IsMember)

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Counters } from 'signalbox';
 import { MemoryCounters } from 'signalbox/testing';
-import { GuardedCounters } from '#signalbox/counters.js';
+import { GuardedCounters } from '#signalbox/telemetry.js';
 
 class BrokenCounters extends Counters {
   override increment(): void {

@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -20,7 +19,6 @@ import {
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   Patch,
   Permissions,
@@ -32,11 +30,10 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { inject } from 'tsyringe';
-import { Room } from './support/entities.js';
+import { Message, Room } from './support/entities.js';
 import { offlineOrm } from './support/offline-orm.js';
 import { testProviders } from './support/providers.js';
-
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
+import { MessageSerializer, RoomSerializer } from './support/rooms.js';
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Retrieve, Create, Patch, Delete) {
@@ -271,31 +268,24 @@ describe('The first mistakes', () => {
   });
 
   describe('an entity that MikroORM does not know', () => {
-    @Entity()
-    class Note {
-      @PrimaryKey({ type: 'integer' })
-      id!: number;
-    }
-
     it('of a serializer and its consumer', async () => {
-      class NoteSerializer extends ModelSerializer(Note, { fields: ['id'] }) {}
       @Consumer()
-      class Notes extends mix(ModelConsumer(Note, { serializer: NoteSerializer }), Retrieve) {}
-      expect(await refusal({ routes: [path('/ws/', Notes)] })).to.equal(
-        'ConfigurationError: NoteSerializer: shows Note, which MikroORM does not know. Put @Entity() on it, and add it to the entities: MikroORM.init({ entities: [Note, …] }).',
+      class Messages extends mix(ModelConsumer(Message, { serializer: MessageSerializer }), Retrieve) {}
+      expect(await refusal({ routes: [path('/ws/', Messages)] })).to.equal(
+        'ConfigurationError: MessageSerializer: shows Message, which MikroORM does not know. Put @Entity() on it, and add it to the entities: MikroORM.init({ entities: [Message, …] }).',
       );
     });
 
     it('of an observer, which would never hear of a change', async () => {
       @Consumer()
       class Watching extends ApiConsumer {
-        @ModelObserver(() => Note)
-        async onNote(event: ModelEvent<Note>, subscription: Subscription) {
+        @ModelObserver(() => Message)
+        async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
           await subscription.send(event);
         }
       }
       expect(await refusal({ routes: [path('/ws/', Watching)] })).to.equal(
-        'ConfigurationError: Watching.onNote: observes Note, which MikroORM does not know. Put @Entity() on it, and add it to the entities: MikroORM.init({ entities: [Note, …] }).',
+        'ConfigurationError: Watching.onMessage: observes Message, which MikroORM does not know. Put @Entity() on it, and add it to the entities: MikroORM.init({ entities: [Message, …] }).',
       );
     });
   });
@@ -344,10 +334,24 @@ describe('Without the metadata of the compiler', () => {
     return Bare;
   }
 
-  it('an action that names its kwargs works, and so does one without parameters', () => {
-    method(Action({ kwargs: Sum }) as never, function act(this: void, ..._: [Sum?]) {});
-    method(Action() as never, () => undefined);
-    method(DetailAction() as never, ((_room: object) => undefined) as never);
+  it('an action that names its kwargs is given them, and one without parameters runs', async () => {
+    const adding = method(Action({ kwargs: Sum }) as never, async (...[sum]: [Sum?]) => sum instanceof Sum && sum.one);
+    const silent = method(Action() as never, async () => 'done');
+    for (const consumer of [adding, silent]) Consumer()(consumer);
+    const app = createApp<readonly Route[]>({
+      orm: await offlineOrm(),
+      routes: [path('/adding/', adding), path('/silent/', silent)],
+    });
+    await using ann = await connect(app, '/adding/');
+    await using bob = await connect(app, '/silent/');
+    expect(await ann.request('act', { one: 1 })).to.include({ response_status: 200, data: 1 });
+    expect(await ann.request('act', { one: 'x' })).to.include({ response_status: 400 });
+    expect(await bob.request('act')).to.include({ response_status: 200, data: 'done' });
+    await app.close();
+  });
+
+  it('a detail action without kwargs may be declared', () => {
+    expect(() => method(DetailAction() as never, ((_room: object) => undefined) as never)).not.to.throw();
   });
 
   it('an action with a parameter is refused with both ways out', () => {

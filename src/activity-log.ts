@@ -59,14 +59,12 @@ const mostGroups = 5;
  * It exists only in development with the setting `log.actions` at `all`, so that each call costs production one check.
  */
 export class ActivityLog {
-  readonly #logger: Logger;
-  readonly #clock: Clock;
   readonly #events = new Map<string, Events>();
 
-  constructor(logger: Logger, clock: Clock) {
-    this.#logger = logger;
-    this.#clock = clock;
-  }
+  constructor(
+    private readonly logger: Logger,
+    private readonly clock: Clock,
+  ) {}
 
   /**
    * `retrieve rooms #42 200 3 ms`
@@ -87,23 +85,23 @@ export class ActivityLog {
     const line = words.filter((word) => word !== undefined && word !== '').join(' ');
     const { code, errors, remedy } = error ?? {};
     const level = time?.isSlow || (status ?? 0) >= Status.serverError ? 'warn' : 'info';
-    this.#logger[level](line, { status, ...(code !== undefined && { code, errors }), ...(remedy && { remedy }) });
+    this.logger[level](line, { status, ...(code !== undefined && { code, errors }), ...(remedy && { remedy }) });
   }
 
   /** `subscribe RoomConsumer.onMessage #7 in room-1` */
   subscribed(observer: string, requestId: string | number, groups: readonly string[]): void {
-    this.#logger.info(`subscribe ${observer} ${idOf(requestId)}${inGroups(observer, groups)}`);
+    this.logger.info(`subscribe ${observer} ${idOf(requestId)}${inGroups(observer, groups)}`);
   }
 
   /** `revoke RoomConsumer.onMessage #7` */
   revoked(observer: string, requestId: string | number): void {
-    this.#logger.info(`revoke ${observer} ${idOf(requestId)}`);
+    this.logger.info(`revoke ${observer} ${idOf(requestId)}`);
   }
 
   /** `withhold create RoomConsumer.onMessage 9 from #7: IsMember` */
   withheld({ observer, event, pk, requestId, by }: WithheldEvent, user: unknown): void {
     const line = `withhold ${event} ${observer}${rowOf(pk)} from ${idOf(requestId)}: ${by}`;
-    this.#logger.info(line, user === undefined ? undefined : { user });
+    this.logger.info(line, user === undefined ? undefined : { user });
   }
 
   /** A change is on its way. @param signal its name, where it is a signal */
@@ -128,7 +126,7 @@ export class ActivityLog {
       groups: new Set<string>(),
       sent: new Map<string, number>(),
     };
-    if (this.#events.size === 0) this.#clock.after(countedFor, () => this.#writeEvents());
+    if (this.#events.size === 0) this.clock.after(countedFor, () => this.#writeEvents());
     this.#events.set(key, known);
     known.rows.add(rowOf(pk));
     for (const group of [...before, ...after]) known.groups.add(group);
@@ -140,10 +138,10 @@ export class ActivityLog {
       const [row = ''] = rows;
       const what = `${observer}${rows.size === 1 ? row : ` ${rows.size} rows`}${inGroups(observer, [...groups])}`;
       // A permission that takes longer than these lines wait for may still let it pass: that is a line of its own.
-      if (sent.size === 0) this.#logger.debug(`event ${action} ${what} -> no subscription so far`);
+      if (sent.size === 0) this.logger.debug(`event ${action} ${what} -> no subscription so far`);
       const [one, several] = rows.size === 1 ? ['subscription', 'subscriptions'] : ['event', 'events'];
       for (const [name, count] of sent)
-        this.#logger.info(`event ${name} ${what} -> ${count} ${count === 1 ? one : several}`);
+        this.logger.info(`event ${name} ${what} -> ${count} ${count === 1 ? one : several}`);
     }
     this.#events.clear();
   }

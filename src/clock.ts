@@ -53,15 +53,12 @@ export interface Limit {
  * request or the delivery of an event; that costs an entry in a list, and no timer.
  */
 export class Deadlines {
-  readonly #clock: Clock;
   #begun: Expiring[] = [];
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
+  constructor(private readonly clock: Clock) {}
 
   /** @param now by `Clock.elapsed` */
-  begin(work: Expiring, milliseconds: number, now = this.#clock.elapsed()): void {
+  begin(work: Expiring, milliseconds: number, now = this.clock.elapsed()): void {
     work.due = now + milliseconds;
     if (this.#begun.length === 0) setImmediate(this.#armLater);
     this.#begun.push(work);
@@ -93,7 +90,7 @@ export class Deadlines {
   /** Whether the work settles, either way, within this many milliseconds. Keeps the process alive meanwhile. */
   async settles(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
     const { promise: late, resolve } = Promise.withResolvers<false>();
-    const timer = this.#clock.after(milliseconds, () => resolve(false));
+    const timer = this.clock.after(milliseconds, () => resolve(false));
     const alive = setInterval(() => {}, longestDelay);
     const settled = Promise.allSettled([work]).then(() => true);
     try {
@@ -112,10 +109,10 @@ export class Deadlines {
   };
 
   #arm(begun: readonly Expiring[]): void {
-    const now = this.#clock.elapsed();
+    const now = this.clock.elapsed();
     for (const work of begun) {
       if (work.due <= now) work.expire();
-      else work.timer = this.#clock.after(work.due - now, () => work.expire());
+      else work.timer = this.clock.after(work.due - now, () => work.expire());
     }
   }
 }

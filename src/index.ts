@@ -2,15 +2,17 @@ import './node-version.js';
 import 'reflect-metadata';
 
 export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
-export { bearerToken } from './authentication/bearer-token.js';
 export { Connections, type DisconnectCode, type Id } from './authentication/connections.js';
-export { type CookieSessionOptions, cookieSession } from './authentication/cookie-session.js';
-export { identityUser } from './authentication/identity-user.js';
-export { InMemoryTicketStore } from './authentication/in-memory-ticket-store.js';
-export { queryTicket } from './authentication/query-ticket.js';
-export { subprotocolToken } from './authentication/subprotocol-token.js';
-export type { StoredTicket, TicketStore } from './authentication/ticket-store.js';
-export { type IssuedTicket, Tickets } from './authentication/tickets.js';
+export {
+  bearerToken,
+  type CookieSessionOptions,
+  cookieSession,
+  identityUser,
+  queryTicket,
+  subprotocolToken,
+} from './authentication/middleware.js';
+export type { StoredTicket, TicketStore } from './authentication/tickets.js';
+export { InMemoryTicketStore, type IssuedTicket, Tickets } from './authentication/tickets.js';
 export type { BrokerOptions } from './channel-layer/broker-channel-layer.js';
 export {
   ChannelLayer,
@@ -93,21 +95,19 @@ export type {
 } from './consumers/model-options.js';
 export type { RowsDescription } from './consumers/model-rows.js';
 export { type ConsumerWithout, without } from './consumers/without.js';
-export { type CounterLabels, Counters } from './counters.js';
-export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
-export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
-export { Detached } from './decorators/detached.js';
+export { Action, type ActionOptions, Detached, DetailAction } from './decorators/action.js';
+export { Consumer, type ConsumerOptions, Groups, OnMessage, Permissions } from './decorators/consumer.js';
 export {
   GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   ModelObserver,
   type ModelObserverOptions,
-} from './decorators/model-observer.js';
-export { Observer, type ObserverOptions } from './decorators/observer.js';
-export { OnMessage } from './decorators/on-message.js';
-export { RevokedBy } from './decorators/revoked-by.js';
-export type { ReplyClass } from './dispatch/action-declaration.js';
+  Observer,
+  type ObserverOptions,
+  RevokedBy,
+} from './decorators/observer.js';
+export type { ReplyClass } from './dispatch/actions.js';
 export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
@@ -151,6 +151,7 @@ export {
   type PaginatorTypes,
   type paginatorTypes,
 } from './paginators/paginator.js';
+export type { GivenRights, Rights, RightsNameOf, RightsProvider } from './permissions/permission.js';
 export {
   type AnyPermission,
   all,
@@ -162,10 +163,8 @@ export {
   type PermissionExpression,
   withOptions,
 } from './permissions/permission.js';
-export type { GivenRights, Rights, RightsNameOf, RightsProvider } from './permissions/rights.js';
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
-export type { Identity } from './scope/identity.js';
 export type { ParameterSchema, PathParams } from './scope/route-parameters.js';
 export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware, ScopeMiddlewareClass } from './scope/scope-middleware.js';
@@ -233,9 +232,9 @@ export { type ChangeLogWriter, type ChangeLogWriterOptions, writeChangeLog } fro
 export type { GivenSettings, Limits, Settings } from './settings.js';
 export { type AnySignal, Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
+export { type CounterLabels, Counters, type TraceAttributes, Tracer, type TraceSpan } from './telemetry.js';
 export { type LogStream, TerminalLogger } from './terminal-logger.js';
 export { Throttle, type ThrottleOptions } from './throttle.js';
-export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';
 export type { View, ViewFacts } from './views/view.js';

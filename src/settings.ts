@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
-import { ConfigurationError } from './errors.js';
+import { faultsOf } from './configuration-faults.js';
+
+const fault = faultsOf('settings');
 
 /*
  * The one table of all settings. A row gives the type, the default and the check of a setting, and its comment the text that an
@@ -320,7 +322,7 @@ export const defaultSettings: Settings = defaultsOf(table);
 
 /** @throws ConfigurationError where a name is unknown or a value is out of range */
 export function completeSettings(given: GivenSettings = {}): Settings {
-  if (!isFields(given)) throw fault('settings', `is ${shown(given)}.`, 'Give an object.', 'createApp');
+  if (!isFields(given)) throw faultsOf('createApp')('settings', `is ${shown(given)}.`, 'Give an object.');
   const completed = complete(table, given);
   const actions = given.log?.actions ?? loggedActions(completed.development);
   const settings = { ...completed, log: { ...completed.log, actions } };
@@ -492,8 +494,4 @@ export function isTestRun(): boolean {
 function loggedActions(isDevelopment: boolean): 'all' | 'problems' | false {
   if (!isDevelopment) return 'problems';
   return isTestRun() ? false : 'all';
-}
-
-function fault(member: string, reason: string, remedy: string, owner = 'settings'): ConfigurationError {
-  return new ConfigurationError({ class: owner, member, reason, remedy });
 }

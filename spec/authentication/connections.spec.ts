@@ -5,10 +5,10 @@ import {
   ApiConsumer,
   type App,
   type AppOptions,
-  ChannelLayer,
   Connections,
   Consumer,
   demultiplexer,
+  InMemoryChannelLayer,
   NotAuthenticated,
   Observer,
   type Permission,
@@ -298,7 +298,8 @@ describe('Connections', () => {
   });
 
   it('are out of reach of the groups of applications', async () => {
-    const { app, container } = open();
+    const channelLayer = new InMemoryChannelLayer();
+    const { app } = open({ channelLayer });
     await using ann = await connect(app, '/?user=1');
     const order = { kind: 'disconnect', whose: { user: '1' }, reason: '', code: 4401 };
     const message = { type: 'signalbox:order', order };
@@ -308,7 +309,7 @@ describe('Connections', () => {
       .to.be.instanceOf(RangeError)
       .with.property('message', sentence);
     expect(await ann.request('join_group', { group: 'signalbox:orders' })).to.include({ response_status: 500 });
-    await container.resolve<ChannelLayer>(ChannelLayer as never).sendToGroup('orders', message);
+    await channelLayer.sendToGroup('orders', message);
     expect(await isOpen(ann)).to.equal(true);
   });
 

@@ -12,6 +12,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { offlineOrm } from '../support/offline-orm.js';
+import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
 import { asked, inAnHour, Sessions, Users, WhoConsumer } from './authentication-support.js';
 
@@ -41,10 +42,6 @@ describe('A cookie session', () => {
     return (await ann.request('who')).data;
   }
 
-  async function refusal(url: string, cookies: Record<string, string>, headers: Record<string, string> = page) {
-    return connect(app, url, { cookies, headers }).catch((thrown: unknown) => thrown);
-  }
-
   it('gives a connection its session, its user and its identity', async () => {
     expect(await who('/ws/', { session: 'ann' })).to.deep.include({
       user: { id: '1' },
@@ -65,18 +62,20 @@ describe('A cookie session', () => {
     ['one whose session is over', { session: 'old' }],
     ['one whose user is gone', { session: 'gone' }],
   ] as const) {
-    it(`is nobody with ${name}`, async () => {
+    it(`is no user with ${name}`, async () => {
       expect(await who('/ws/', cookies)).to.deep.include({ user: null, session: null, identity: null });
     });
   }
 
   it('is asked for by permissions: 401 where no user is logged in', async () => {
-    expect(await refusal('/members/', { session: 'nobody' })).to.include({ status: 401 });
+    expect(await refusal(app, '/members/', { cookies: { session: 'nobody' }, headers: page })).to.include({
+      status: 401,
+    });
     expect(await who('/members/', { session: 'ann' })).to.deep.nested.include({ 'identity.userId': '1' });
   });
 
   it('is refused without an Origin header, unasked, unless the application allows it', async () => {
-    expect(await refusal('/ws/', { session: 'ann' }, {})).to.include({
+    expect(await refusal(app, '/ws/', { cookies: { session: 'ann' } })).to.include({
       status: 403,
       message: 'A session cookie counts only beside an Origin header.',
     });
@@ -89,7 +88,7 @@ describe('A cookie session', () => {
 
   it('is refused to pages of other sites, unasked', async () => {
     const headers = { origin: 'https://evil.example', host: 'example.org' };
-    expect(await refusal('/ws/', { session: 'ann' }, headers)).to.include({ status: 403 });
+    expect(await refusal(app, '/ws/', { cookies: { session: 'ann' }, headers })).to.include({ status: 403 });
     expect(asked).to.deep.equal([]);
   });
 

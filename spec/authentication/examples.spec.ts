@@ -6,6 +6,7 @@ import type { DependencyContainer } from 'tsyringe';
 import { itIsATicketStore } from '../contracts/ticket-store-contract.js';
 import { useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
+import { refusal } from '../support/refusal.js';
 import {
   Account,
   DatabaseTickets,
@@ -43,10 +44,6 @@ describe('What the documentation of authentication shows', () => {
     return (await client.request('describe')).data;
   }
 
-  async function refusal(url: string, headers: Record<string, string>) {
-    return connect(app, url, { headers }).catch((error: unknown) => error);
-  }
-
   function token(sub: string): Promise<string> {
     const claims = { sub, iss: issuer, aud: 'chat', exp: tomorrow.getTime() / 1000 };
     return new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(secret);
@@ -60,7 +57,7 @@ describe('What the documentation of authentication shows', () => {
       userId: '1',
     });
     clock.advance(24 * 60 * 60 * 1000);
-    expect(await refusal('/ws/rooms/4/', { ...page, cookie })).to.include({ status: 401 });
+    expect(await refusal(app, '/ws/rooms/4/', { headers: { ...page, cookie } })).to.include({ status: 401 });
   });
 
   it('logs in by a JSON Web Token, as long as the account is active', async () => {
@@ -69,7 +66,7 @@ describe('What the documentation of authentication shows', () => {
     const header = { 'sec-websocket-protocol': `signalbox, bearer.${await token('1')}` };
     expect(await describeRoom('/api/rooms/4/', header)).to.deep.include({ userId: '1' });
     await database.orm.em.fork().nativeUpdate(Account, { id: 1 }, { active: false });
-    expect(await refusal('/api/rooms/4/', { authorization })).to.include({ status: 401 });
+    expect(await refusal(app, '/api/rooms/4/', { headers: { authorization } })).to.include({ status: 401 });
   });
 
   it('logs in by a ticket that an HTTP route issues', async () => {
@@ -83,7 +80,7 @@ describe('What the documentation of authentication shows', () => {
     const { ticket } = answer.json<{ ticket: string }>();
     await server.close();
     expect(await describeRoom(`/ws/rooms/4/?ticket=${ticket}`, page)).to.deep.include({ userId: '1', page: 1 });
-    expect(await refusal(`/ws/rooms/4/?ticket=${ticket}`, page)).to.include({ status: 401 });
+    expect(await refusal(app, `/ws/rooms/4/?ticket=${ticket}`, { headers: page })).to.include({ status: 401 });
   });
 
   describe('with tickets in the database', () => {

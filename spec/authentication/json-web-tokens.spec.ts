@@ -45,7 +45,7 @@ describe('JSON Web Tokens', () => {
     try {
       await using ann = await connect(served.app, '/ws/', { headers: { authorization: `Bearer ${token}` } });
       const { data } = await ann.request('who');
-      return Reflect.get(Object(data), 'identity');
+      return (data as { readonly identity: unknown }).identity;
     } catch (error) {
       return error;
     }

@@ -566,7 +566,7 @@ describe('A login in a socket', () => {
     );
   });
 
-  it('of a request that was cancelled has not happened, whoever is disconnected meanwhile', async () => {
+  it('of a request that was cancelled has not happened, also where its user is disconnected meanwhile', async () => {
     await using eve = await connect(app, '/');
     const account = eve.channel('account');
     account.send({ action: 'login', request_id: 1, user: 'ann', late: true });
@@ -603,7 +603,7 @@ describe('A login in a socket', () => {
     await notes.expectSilence();
   });
 
-  describe('of somebody who is disconnected meanwhile', () => {
+  describe('of a user who is disconnected meanwhile', () => {
     it('is refused with the reason', async () => {
       await using eve = await connect(app, '/');
       const account = eve.channel('account');
@@ -671,7 +671,7 @@ describe('A login in a socket', () => {
       expect((await bob.channel('account').request('who')).data).to.deep.include({ identity: { userId: 'bob' } });
     });
 
-    it('is granted once one of them has logged out, or in as somebody else', async () => {
+    it('is granted once one of them has logged out, or in as another user', async () => {
       const [first, second] = await annTimes(20);
       await first?.channel('account').request('logout');
       await using bob = await connect(app, '/');
@@ -704,7 +704,7 @@ describe('A login in a socket', () => {
       });
     });
 
-    it('answers, and closes with 4401 where nothing is open to nobody', async () => {
+    it('answers, and closes with 4401 where nothing is open to a client without a user', async () => {
       await using ann = await connect(app, '/private/', { user: { id: 'ann' }, identity: { userId: 'ann' } });
       expect(await ann.request('logout')).to.include({ response_status: 200, data: 'bye' });
       expect(await ann.closed).to.equal(4401);

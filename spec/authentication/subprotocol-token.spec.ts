@@ -5,6 +5,7 @@ import { createClient } from 'signalbox/client';
 import { connect } from 'signalbox/testing';
 import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
+import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
 import { RawClient, upgradeRequest } from '../support/sockets.js';
 import { ApiTokens, asked, ChatConsumer, WhoConsumer } from './authentication-support.js';
@@ -24,10 +25,6 @@ describe('A token among the subprotocols', () => {
       path('/without/', WhoConsumer),
     ]));
   });
-
-  async function refusal(url: string, ...subprotocols: string[]) {
-    return connect(app, url, { subprotocols }).catch((thrown: unknown) => thrown);
-  }
 
   it('authenticates the connection, and is shown to no code afterwards', async () => {
     await using ann = await connect(app, '/ws/', { subprotocols: ['bearer.ann', 'signalbox'] });
@@ -67,7 +64,7 @@ describe('A token among the subprotocols', () => {
   });
 
   it('beside foreign ones only is refused with those that are spoken', async () => {
-    expect(await refusal('/chat/', 'bearer.ann', 'smtp')).to.include({
+    expect(await refusal(app, '/chat/', { subprotocols: ['bearer.ann', 'smtp'] })).to.include({
       status: 400,
       message: 'None of the offered subprotocols is spoken here. There are: chat.v2.',
     });
@@ -75,7 +72,7 @@ describe('A token among the subprotocols', () => {
 
   it('is refused with 401 where it proves nothing, or is not alone', async () => {
     for (const offered of [['bearer.nobody'], ['bearer.old'], ['bearer.'], ['bearer.ann', 'bearer.bob']])
-      expect(await refusal('/ws/', 'signalbox', ...offered), offered.join()).to.include({
+      expect(await refusal(app, '/ws/', { subprotocols: ['signalbox', ...offered] }), offered.join()).to.include({
         status: 401,
         message: 'The token is not valid.',
       });
@@ -92,7 +89,7 @@ describe('A token among the subprotocols', () => {
     });
   }
 
-  it('is not asked for: who offers none is nobody', async () => {
+  it('is not asked for: a client that offers none is no user', async () => {
     await using ann = await connect(app, '/ws/', { subprotocols: ['signalbox'] });
     expect((await ann.request('who')).data).to.deep.include({ identity: null });
   });

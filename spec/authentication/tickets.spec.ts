@@ -13,6 +13,7 @@ import {
 import { connect, type TestClock } from 'signalbox/testing';
 import type { DependencyContainer } from 'tsyringe';
 import { testProviders } from '../support/providers.js';
+import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
 import { inAnHour, WhoConsumer } from './authentication-support.js';
 
@@ -64,9 +65,7 @@ describe('A ticket', () => {
     return (await client.request('who')).data;
   }
 
-  async function refusal(url: string, headers: Record<string, string> = page) {
-    return connect(app, url, { headers }).catch((thrown: unknown) => thrown);
-  }
+  const refusalOf = (url: string, headers: Record<string, string> = page) => refusal(app, url, { headers });
 
   for (const [what, order] of [
     ['user', (): Promise<void> => app.disconnectUser('1')],
@@ -77,7 +76,7 @@ describe('A ticket', () => {
       await app.disconnectUser('2');
       expect(await who(`/ws/?ticket=${await issue()}`)).to.deep.nested.include({ 'identity.userId': '1' });
       await order();
-      expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401, message: 'The ticket is not valid.' });
+      expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include({ status: 401, message: 'The ticket is not valid.' });
       expect(await who(`/ws/?ticket=${await issue()}`)).to.deep.nested.include({ 'identity.userId': '1' });
     });
 
@@ -87,7 +86,7 @@ describe('A ticket', () => {
       await order();
       const behind = await issue();
       for (const ticket of [between, unused])
-        expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401 });
+        expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include({ status: 401 });
       expect(await who(`/ws/?ticket=${behind}`)).to.deep.nested.include({ 'identity.userId': '1' });
     });
   }
@@ -107,15 +106,15 @@ describe('A ticket', () => {
   it('is good for one upgrade', async () => {
     const ticket = await issue();
     await who(`/ws/?ticket=${ticket}`);
-    expect(await refusal(`/ws/?ticket=${ticket}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include(refused);
   });
 
   it('is bound to the page that it was issued to, and used up by another', async () => {
     await start({ settings: { origins: ['https://example.org', 'https://other.example.org'] } });
     const ticket = await issue();
-    expect(await refusal(`/ws/?ticket=${ticket}`, { origin: 'https://other.example.org' })).to.include(refused);
-    expect(await refusal(`/ws/?ticket=${ticket}`)).to.include(refused);
-    expect(await refusal(`/ws/?ticket=${await issue()}`, {})).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${ticket}`, { origin: 'https://other.example.org' })).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${await issue()}`, {})).to.include(refused);
     expect(await who(`/ws/?ticket=${await issue('HTTPS://Example.org:443')}`)).to.be.an('object');
   });
 
@@ -123,7 +122,7 @@ describe('A ticket', () => {
     const tickets = container.resolve(Tickets);
     const [first, second] = [await tickets.issue(ann, undefined), await tickets.issue(ann, undefined)];
     expect(await who(`/ws/?ticket=${first.ticket}`, {})).to.be.an('object');
-    expect(await refusal(`/ws/?ticket=${second.ticket}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${second.ticket}`)).to.include(refused);
   });
 
   it('is good for 30 seconds, or as long as the application sets', async () => {
@@ -131,12 +130,12 @@ describe('A ticket', () => {
     clock.advance(29_999);
     expect(await who(`/ws/?ticket=${early}`)).to.be.an('object');
     clock.advance(1);
-    expect(await refusal(`/ws/?ticket=${late}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${late}`)).to.include(refused);
     await start({ settings: { ticketLifetime: 1_000 } });
     const { ticket, expiresAt } = await container.resolve(Tickets).issue(ann, origin);
     expect(expiresAt).to.deep.equal(new Date('2026-01-01T00:00:01Z'));
     clock.advance(1_000);
-    expect(await refusal(`/ws/?ticket=${ticket}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include(refused);
   });
 
   it('is nothing where the identity has ended meanwhile', async () => {
@@ -144,17 +143,20 @@ describe('A ticket', () => {
     const endsAt = new Date(clock.now().getTime() + 10_000);
     const { ticket } = await tickets.issue({ userId: '1', expiresAt: endsAt }, origin);
     clock.advance(10_000);
-    expect(await refusal(`/ws/?ticket=${ticket}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include(refused);
   });
 
   for (const ticket of ['', 'wrong', '%ff', '%ED%A0%80', '__proto__']) {
     it(`is refused with 401 where it is none: "${ticket}"`, async () => {
-      expect(await refusal(`/ws/?ticket=${ticket}`)).to.include(refused);
+      expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include(refused);
     });
   }
 
   it('is asked for by permissions only', async () => {
-    expect(await refusal('/ws/')).to.include({ status: 401, message: 'Authentication credentials were not provided.' });
+    expect(await refusalOf('/ws/')).to.include({
+      status: 401,
+      message: 'Authentication credentials were not provided.',
+    });
   });
 
   it('may wait in a store of the application, which learns a hash of it only', async () => {
@@ -171,6 +173,6 @@ describe('A ticket', () => {
     await start({ ticketStore: SharedTickets });
     const ticket = await issue();
     clock.advance(30_000);
-    expect(await refusal(`/ws/?ticket=${ticket}`)).to.include(refused);
+    expect(await refusalOf(`/ws/?ticket=${ticket}`)).to.include(refused);
   });
 });

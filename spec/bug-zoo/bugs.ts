@@ -360,6 +360,19 @@ const changes: readonly Bug[] = [
     caughtBy: ['consumers/event-delivery'],
   },
   {
+    name: 'the replies of one tick reach a client in several writes',
+    story: 'Each frame is handed to the socket by itself.',
+    plant: {
+      symbol: 'OutboundFrames.send',
+      with: (send: (...given: unknown[]) => void) =>
+        function (this: { flush(now: number): void; backpressure: { now(): number } }, ...given: unknown[]) {
+          send.apply(this, given);
+          this.flush(this.backpressure.now());
+        },
+    },
+    caughtBy: ['server/web-socket-transport'],
+  },
+  {
     name: 'the events of one commit reach a client in several writes',
     story: 'Each event of a commit has a turn of the event loop of its own.',
     plant: {

@@ -64,7 +64,7 @@ describe('signalbox asyncapi', () => {
     await writeFile(path, '{}');
     expect(await run('--out', out, '--check')).to.deep.include({
       code: 1,
-      errors: `${out} is stale: the application has changed. Write it anew: leave --check out.\n`,
+      errors: `${out} is out of date: the application has changed. Write it again: leave --check out.\n`,
     });
   });
 

@@ -129,7 +129,7 @@ error: The setting \`trustedProxies\` holds 0.0.0.0/0: every client may say whic
   Name the addresses of your proxies only.
 
 warning: These limits are more than 20 times their default: subscriptions (100000 instead of 512).
-  Lower them to what your clients need: one client may take the process from all others.
+  Lower them to what your clients need: a single client may use up the process.
 
 warning: NODE_ENV is production, and the setting \`development\` is true: the log says what only developers should read.
   Leave the setting out; it follows NODE_ENV.
@@ -141,7 +141,7 @@ warning: NODE_ENV is production, and the setting \`development\` is true: the lo
   it('finds that MikroORM takes the tables of the framework for its own', async () => {
     await write(application({ orm: '' }));
     expect((await run()).written).to.contain(`
-warning: MikroORM takes the tables of Signalbox, in the schema "signalbox", for its own: a schema update or a new migration would drop them.
+warning: MikroORM treats the tables of Signalbox, in the schema "signalbox", as its own: a schema update or a new migration would drop them.
   Leave them out: MikroORM.init({ schemaGenerator: { ignoreSchema: ['signalbox'] } }).
 `);
   });
@@ -259,7 +259,7 @@ Reflect.metadata('design:paramtypes', [Keeper])(NoteConsumer);`;
       written.replace(/app-\d+/, 'app'),
     ).to.equal(`error: The application cannot be put together from ./dist/app.js:
 Keeper: is a singleton and depends on the scope of one connection: Keeper -> Scope. Take @singleton() off it, or hand the scope to its methods.
-  Mend it, build, and ask again: other checks need it.
+  Correct it, build, and run the doctor again: other checks need it.
 `);
   });
 
@@ -347,7 +347,7 @@ Reflect.metadata('design:paramtypes', [Notifier])(NoteConsumer);`;
       await write('', { scripts: { dev: 'tsx watch src/main.ts', build: 'tsc -b' } });
       expect(
         (await run()).written,
-      ).to.contain(`warning: The script "dev" uses tsx, which emits no decorator metadata: classes are built without what they ask for.
+      ).to.contain(`warning: The script "dev" uses tsx, which emits no decorator metadata: the container passes nothing to constructors.
   Compile with tsc and run the result: tsc -b && node dist/main.js
 `);
     });

@@ -89,9 +89,9 @@ describe('signalbox routes', function () {
       expect(errors).to.equal('There is no package.json here. Run this in the folder of an application.\n');
     });
 
-    it('where package.json is no JSON', async () => {
+    it('where package.json is not valid JSON', async () => {
       await project.write({ 'package.json': '{' });
-      expect((await run(project.folder)).errors).to.match(/^package\.json is no JSON: /);
+      expect((await run(project.folder)).errors).to.match(/^package\.json is not valid JSON: /);
     });
 
     it('where the application is not built', async () => {
@@ -114,7 +114,7 @@ describe('signalbox routes', function () {
 
     it('where what it exports is none', async () => {
       expect(await failure('export const app = { listen() {} };')).to.equal(
-        `What APP exports is no application of createApp. ${way}`,
+        `What APP exports is not an application of createApp. ${way}`,
       );
     });
 
@@ -151,7 +151,7 @@ describe('signalbox routes', function () {
     await project.remove();
     expect({ code, errors }).to.deep.equal({
       code: 0,
-      errors: 'src/ was changed after the last build, and what follows is as it was then: npm run build\n',
+      errors: 'src/ was changed after the last build, which the following describes: npm run build\n',
     });
   });
 });

@@ -212,7 +212,7 @@ describe('The connection of a client', () => {
   });
 
   it('stops at a url that is none', async () => {
-    await start({ WebSocket: WebSocket as never }, () => 'no url at all');
+    await start({ WebSocket }, () => 'no url at all');
     expect(client.$status).to.equal('stopped');
     expect(why.error).to.have.property('name', 'SyntaxError');
     const refusal = await client.$request(null, { action: 'list' }).catch((error: unknown) => error);

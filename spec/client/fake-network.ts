@@ -6,7 +6,7 @@ export type Sent = Readonly<Record<string, unknown>>;
 /** A socket whose other end is a spec. */
 export class FakeSocket implements WebSocketLike {
   readyState = 0;
-  onopen: ((event: never) => void) | null = null;
+  onopen: ((event: object) => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onerror: ((event: never) => void) | null = null;
@@ -28,7 +28,7 @@ export class FakeSocket implements WebSocketLike {
 
   open(): void {
     this.readyState = 1;
-    this.onopen?.({} as never);
+    this.onopen?.({});
   }
 
   receive(frame: unknown): void {

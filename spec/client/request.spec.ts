@@ -339,7 +339,7 @@ describe('A request of a client', () => {
     expect(socket.sent).to.deep.equal([{ stream: 'rooms', payload: { action: 'list', request_id: 1 } }]);
   });
 
-  it('leaves frames that are nobody’s to whoever listens', async () => {
+  it('leaves frames of no request to the listeners', async () => {
     await start();
     const heard: unknown[] = [];
     const stop = client.$onFrame((payload, stream) => heard.push([stream, payload]));

@@ -1,75 +1,10 @@
 import { PGlite } from '@electric-sql/pglite';
-import type { Opt } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import {
-  type ActionContext,
-  type App,
-  BulkPatch,
-  Consumer,
-  Create,
-  createApp,
-  Delete,
-  ModelConsumer,
-  ModelSerializer,
-  mix,
-  ObserveKinds,
-  Patch,
-  type Permission,
-  Permissions,
-  path,
-  Update,
-} from 'signalbox';
+import { type ActionContext, type App, Consumer, createApp, type Permission, Permissions, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { testProviders } from '../support/providers.js';
-
-@Entity()
-class Ware {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string', length: 40 }) name!: string;
-  @Property({ type: 'integer', default: 0 }) stock: Opt<number> = 0;
-  @Property({ type: 'bigint', nullable: true }) serial?: bigint | null;
-  @Property({ type: 'decimal', precision: 10, scale: 2, nullable: true }) price?: string | null;
-  @Property({ type: 'double', nullable: true }) weight?: number | null;
-  @Property({ type: 'boolean', default: false }) sold: Opt<boolean> = false;
-  @Property({ type: 'datetime', nullable: true }) until?: Date | null;
-  @Property({ type: 'date', nullable: true }) day?: string | null;
-  @Property({ type: 'json', nullable: true }) extra?: unknown;
-  @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
-  @Property({ type: 'blob', nullable: true }) image?: Buffer | null;
-}
-
-@injectable()
-class WareSerializer extends ModelSerializer(Ware, {
-  fields: ['id', 'name', 'stock', 'serial', 'price', 'weight', 'sold', 'until', 'day', 'extra', 'words', 'image'],
-  readOnly: ['id'],
-}) {}
-
-const base = mix(
-  ModelConsumer(Ware, { serializer: WareSerializer }),
-  Create,
-  Update,
-  Patch,
-  Delete,
-  ObserveKinds,
-  BulkPatch,
-);
-
-@Consumer()
-class WareConsumer extends base {}
-
-/** Writes the same by entities, because the application has a say in it. */
-@Consumer()
-class EntityConsumer extends base {
-  protected override async performCreate(...given: Parameters<WareConsumer['performCreate']>) {
-    return super.performCreate(...given);
-  }
-  protected override async performUpdate(...given: Parameters<WareConsumer['performUpdate']>) {
-    return super.performUpdate(...given);
-  }
-}
+import { type Ware, WareByEntityConsumer, WareConsumer, wareModels } from '../support/wares.js';
 
 class NotSold implements Permission {
   hasObjectPermission(_context: ActionContext, { sold }: Ware) {
@@ -79,7 +14,7 @@ class NotSold implements Permission {
 
 @Consumer()
 @Permissions(NotSold)
-class JudgedConsumer extends base {}
+class JudgedConsumer extends WareConsumer {}
 
 const specimens = [
   { name: 'plain' },
@@ -89,7 +24,7 @@ const specimens = [
 ];
 
 describe('A write by one statement on PGlite', () => {
-  const database = embeddedDatabase([Ware]);
+  const database = embeddedDatabase(wareModels);
   let app: App;
   let wares: TestConnection;
 
@@ -97,7 +32,11 @@ describe('A write by one statement on PGlite', () => {
     app = createApp({
       orm: database.orm,
       container: testProviders().container,
-      routes: [path('/wares/', WareConsumer), path('/entities/', EntityConsumer), path('/judged/', JudgedConsumer)],
+      routes: [
+        path('/wares/', WareConsumer),
+        path('/entities/', WareByEntityConsumer),
+        path('/judged/', JudgedConsumer),
+      ],
     });
     wares = await connect(app, '/wares/');
   });
@@ -138,8 +77,7 @@ describe('A write by one statement on PGlite', () => {
   it('answers, tells and stores what the way through an entity does', async () => {
     await using entities = await connect(app, '/entities/');
     await using listener = await connect(app, '/wares/');
-    for (const action of ['create', 'update'])
-      await listener.request('subscribe', { request_id: action, data: { action } });
+    await listener.request('subscribe_rows', { request_id: 'rows' });
     for (const specimen of specimens) {
       const seen: unknown[] = [];
       for (const client of [wares, entities]) {
@@ -148,21 +86,25 @@ describe('A write by one statement on PGlite', () => {
         const told = await listener.receive();
         const patched = await client.request('patch', { pk, data: { name: 'old', extra: [pk > 0], words: null } });
         const toldAgain = await listener.receive();
-        seen.push([created, told, patched, toldAgain].map(({ data }) => ({ ...(data as Ware), id: 0 })));
+        const stored = await client.request('retrieve', { pk });
+        seen.push([created, told, patched, toldAgain, stored].map(({ data }) => ({ ...(data as Ware), id: 0 })));
+        await client.request('delete', { pk });
+        expect(await listener.receive()).to.deep.include({ action: 'delete', data: { pk } });
       }
       expect(seen[0]).to.deep.equal(seen[1]);
     }
     await listener.expectSilence();
   });
 
-  it('goes through entities for several rows, and locks them', async () => {
-    const created = [
-      await wares.request('create', { data: { name: 'a' } }),
-      await wares.request('create', { data: { name: 'b' } }),
-    ];
-    const data = created.map((each, stock) => ({ pk: (each.data as Ware).id, data: { stock } })).reverse();
+  it('is one statement for several rows too', async () => {
+    const { data: created } = await wares.request('bulk_create', { data: [{ name: 'a' }, { name: 'b' }] });
+    const data = (created as readonly Ware[]).map(({ id }, stock) => ({ pk: id, data: { stock } })).reverse();
+    let rows: unknown;
 
-    const { data: rows } = await wares.request('bulk_patch', { data });
+    const patch = async (): Promise<void> => {
+      rows = (await wares.request('bulk_patch', { data })).data;
+    };
+    expect(await statementsOf(patch)).to.deep.equal(['with']);
     expect((rows as readonly Ware[]).map(({ name, stock }) => [name, stock])).to.deep.equal([
       ['b', 1],
       ['a', 0],

@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -20,8 +19,8 @@ import {
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
-import { useDatabase } from '../support/database.js';
-import { entities, Message } from '../support/entities.js';
+import { useDatabase, useSecondOrm } from '../support/database.js';
+import { Message } from '../support/entities.js';
 import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
 
 let gate = Promise.withResolvers<void>();
@@ -228,41 +227,33 @@ describe('The delivery of events', () => {
   });
 
   describe('of another process', () => {
-    let elsewhere: MikroORM;
+    const elsewhere = useSecondOrm(database);
     let other: App;
 
-    before(async () => {
-      elsewhere = await MikroORM.init({
-        clientUrl: database.orm.config.get('clientUrl') as string,
-        entities,
-        metadataProvider: ReflectMetadataProvider,
-      });
-    });
-    after(() => elsewhere.close());
     beforeEach(async () => {
-      other = createApp({ orm: elsewhere, routes: [path('/ws/', RoomConsumer)] });
+      other = createApp({ orm: elsewhere.orm, routes: [path('/ws/', RoomConsumer)] });
       await other.start();
     });
     afterEach(() => other.close());
 
     it('is none of a change that was committed before the subscription, and not read', async () => {
-      await write(1, elsewhere);
+      await write(1, elsewhere.orm);
       await subscribe('s');
       await app.idle();
       await ann.expectSilence();
-      await write(1, elsewhere);
+      await write(1, elsewhere.orm);
       await app.idle();
       expect(await ann.receive()).to.deep.include({ request_id: 's', data: { id: 2, text: 'hi' } });
     });
 
     it('is none of a change that was committed before the subscription had these groups as well', async () => {
       await subscribe('s', 1);
-      await write(2, elsewhere);
+      await write(2, elsewhere.orm);
       await subscribe('s', 2);
       await app.idle();
       await ann.expectSilence();
-      await write(1, elsewhere);
-      await write(2, elsewhere);
+      await write(1, elsewhere.orm);
+      await write(2, elsewhere.orm);
       await app.idle();
       expect(await requestIds(2)).to.deep.equal(['s', 's']);
     });

@@ -149,7 +149,7 @@ describe('Rows of classes that extend another one', () => {
       await ann.expectSilence();
     });
 
-  it('leave the sight of one who follows the parent as a delete', async () => {
+  it('leave the sight of a subscriber to the parent as a delete', async () => {
     await using ann = await connect(app, '/vehicles/');
     await ann.request('subscribe_rows', { request_id: 1 });
     const car = em.create(Car, { name: 'red', doors: 3 });

@@ -1,26 +1,12 @@
 import { expect } from 'chai';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  Connections,
-  Consumer,
-  Observer,
-  ParseError,
-  path,
-  Signal,
-  type SignalEvent,
-  type Subscription,
-} from 'signalbox';
+import { Action, ActionContext, ApiConsumer, type App, Connections, Consumer, ParseError, path } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
+import { BellObserver, bells } from '../support/bells.js';
 import { useServer } from '../support/serving.js';
-
-const bells = new Signal<{ readonly bell: string }>();
 
 /** What a developer forgets to await. */
 @Consumer()
-class ForgetfulConsumer extends ApiConsumer {
+class ForgetfulConsumer extends BellObserver {
   constructor(private readonly connections: Connections) {
     super();
   }
@@ -78,11 +64,6 @@ class ForgetfulConsumer extends ApiConsumer {
   @Action()
   async who({ scope }: ActionContext) {
     return { user: scope.identity?.userId ?? null, groups: this.joinedGroups };
-  }
-
-  @Observer(bells)
-  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
-    await subscription.send(event);
   }
 }
 

@@ -17,8 +17,9 @@ import {
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { until, within } from '../support/deadline.js';
+import { within } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
+import { whileItWaits } from '../support/locks.js';
 import { useRooms, WholeRoomSerializer } from '../support/rooms.js';
 import { statementsSentBy } from '../support/sent-statements.js';
 
@@ -155,17 +156,11 @@ describe('A write by one statement', () => {
     });
 
     it('is judged anew where it has waited for the other writer', async () => {
-      const locked = Promise.withResolvers<void>();
-      const archiving = rooms.em.transactional(async (inner) => {
-        await inner.execute('update room set archived = true where id = 1');
-        locked.resolve();
-        await until(async () => {
-          const [waiting] = await inner.execute<{ count: string }[]>('select count(*) from pg_locks where not granted');
-          return Number(waiting?.count) > 0;
-        }, 'A lock that another transaction waits for');
-      });
-      await locked.promise;
-      const [reply] = await Promise.all([patch(1, { name: 'pink' }), archiving]);
+      const reply = await whileItWaits(
+        rooms.em,
+        (inner) => inner.execute('update room set archived = true where id = 1'),
+        () => patch(1, { name: 'pink' }),
+      );
       expect(reply).to.deep.include({ response_status: 404 });
       expect(await stored(1)).to.deep.equal({ name: 'red', archived: true });
     });
@@ -254,18 +249,7 @@ describe('A write by one statement', () => {
     async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>, where = '/of-ann/') {
       await using ann = await connect(rooms.app, where);
       await patch(1, { name: 'pink' }, ann);
-      const locked = Promise.withResolvers<void>();
-      const changing = rooms.em.transactional(async (inner) => {
-        await change(inner);
-        locked.resolve();
-        await until(async () => {
-          const [waiting] = await inner.execute<{ count: string }[]>('select count(*) from pg_locks where not granted');
-          return Number(waiting?.count) > 0;
-        }, 'A lock that another transaction waits for');
-      });
-      await locked.promise;
-      const [reply] = await Promise.all([patch(1, { name: 'navy' }, ann), changing]);
-      return reply;
+      return await whileItWaits(rooms.em, change, () => patch(1, { name: 'navy' }, ann));
     }
 
     it('finds nothing where the row has left the query while it waited', async () => {

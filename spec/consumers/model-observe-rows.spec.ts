@@ -214,21 +214,23 @@ describe('ObserveRows', () => {
       title: 'a field that is not declared',
       filter: { secret: 1 },
       errors: {
-        'filter.secret': ['"secret" is not known here. Known are id, archived, name, host, host.username, members.'],
+        'filter.secret': [
+          '"secret" is not known here. Known names are id, archived, name, host, host.username, members.',
+        ],
       },
     },
     {
       title: 'a field that a relation leads to',
       filter: { 'host.username': 'ann' },
       errors: {
-        'filter.host.username': ['A subscription follows what the row itself holds, and not what relations lead to.'],
+        'filter.host.username': ['Subscriptions filter by columns of the row itself, not by columns of its relations.'],
       },
     },
     {
       title: 'a relation to many',
       filter: { members: 1 },
       errors: {
-        'filter.members': ['A subscription follows what the row itself holds, and not what relations lead to.'],
+        'filter.members': ['Subscriptions filter by columns of the row itself, not by columns of its relations.'],
       },
     },
     {
@@ -286,8 +288,8 @@ describe('ObserveRows', () => {
     });
   }
 
-  async function draft(values: object): Promise<Draft> {
-    const made = rooms.em.create(Draft, { text: 'a', ...values } as never) as Draft;
+  async function draft(values: Partial<Draft>): Promise<Draft> {
+    const made = rooms.em.create(Draft, { text: 'a', ...values });
     await rooms.em.flush();
     return made;
   }

@@ -89,11 +89,11 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   }
 
   @Action({ reply: UserSerializer }) async declared() {
-    return (await this.em.findOneOrFail(User, 1)) as never;
+    return await this.em.findOneOrFail(User, 1);
   }
 
   @Action({ reply: UserSerializer }) async declaredList() {
-    return [await this.em.findOneOrFail(User, 1), await this.em.findOneOrFail(User, 2)] as never;
+    return [await this.em.findOneOrFail(User, 1), await this.em.findOneOrFail(User, 2)];
   }
 
   @Action({ reply: UserSerializer }) async declaredAndNone() {
@@ -101,7 +101,7 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   }
 
   @Action({ reply: UserSerializer }) async declaredAndPlain() {
-    return [await this.em.findOneOrFail(User, 1), { id: 7, username: 'x', password: 'secret' }] as never;
+    return [await this.em.findOneOrFail(User, 1), { id: 7, username: 'x', password: 'secret' }];
   }
 
   @Action({ reply: UserSerializer }) async declaredMembers() {
@@ -110,8 +110,8 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   }
 
   @Action({ reply: UserSerializer }) async *declaredParts() {
-    yield (await this.em.findOneOrFail(User, 1)) as never;
-    return (await this.em.findOneOrFail(User, 2)) as never;
+    yield await this.em.findOneOrFail(User, 1);
+    return await this.em.findOneOrFail(User, 2);
   }
 
   @Action({ reply: UserKey }) async ownSerializer() {
@@ -151,7 +151,7 @@ class PlainConsumer extends ApiConsumer {
   }
 
   @Action({ reply: RoomSerializer }) async room() {
-    return (await this.em.findOneOrFail(Room, 1)) as never;
+    return await this.em.findOneOrFail(Room, 1);
   }
 }
 

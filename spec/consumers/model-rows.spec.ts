@@ -1,10 +1,9 @@
-import { Collection, type Rel } from '@mikro-orm/core';
+import { type Rel } from '@mikro-orm/core';
 import {
   Embeddable,
   Embedded,
   Entity,
   Filter,
-  ManyToMany,
   ManyToOne,
   OnLoad,
   PrimaryKey,
@@ -27,21 +26,15 @@ import {
   Retrieve,
   type Rights,
   type RowsDescription,
-  Serializer,
   type SerializerContext,
   StreamedList,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { Book, BookCard, BookLabel, BookLine, BookSpine, fillLibrary, libraryModels } from '../support/library.js';
 import { testProviders } from '../support/providers.js';
 import { entitiesOf } from '../support/queries.js';
-
-@Entity()
-class Painter {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) name!: string;
-}
 
 @Entity()
 @Filter({ name: 'listed', cond: { isListed: true }, default: true })
@@ -59,13 +52,14 @@ class Frame {
 class Print {
   @PrimaryKey({ type: 'integer' }) id!: number;
   @Embedded(() => Frame) frame = new Frame();
+  @ManyToOne(() => Museum) museum!: Rel<Museum>;
 }
 
 @Entity({ forceConstructor: true })
 class Poster {
   @PrimaryKey({ type: 'integer' }) id!: number;
   @Property({ type: 'string' }) title: string;
-  constructor(title: string) {
+  constructor(title = '') {
     this.title = title.toUpperCase();
   }
 }
@@ -76,35 +70,6 @@ class Ticket {
   @OnLoad() note() {}
 }
 
-@Entity()
-class Painting {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) title!: string;
-  @Property({ type: 'integer' }) year!: number;
-  @ManyToOne(() => Painter) painter!: Rel<Painter>;
-  @ManyToOne(() => Museum) museum!: Rel<Museum>;
-  @ManyToMany(() => Painter) restorers = new Collection<Painter>(this);
-}
-
-@injectable()
-class PainterSerializer extends ModelSerializer(Painter, { fields: ['name'] }) {}
-@injectable()
-class PlainSerializer extends ModelSerializer(Painting, {
-  fields: ['id', 'title', 'year', 'painter', 'restorers'],
-  nested: { painter: PainterSerializer },
-  computed: ['age'],
-  reads: { age: ['year'] },
-}) {
-  age({ year }: Pick<Painting, 'year'>) {
-    return 2026 - year;
-  }
-}
-@injectable()
-class AgeSerializer extends ModelSerializer(Painting, { fields: ['id'], computed: ['age'] }) {
-  age({ year }: Painting) {
-    return 2026 - year;
-  }
-}
 @injectable()
 class StaffRights implements Rights<'staff'> {
   rightsOf({ kwargs }: ActionContext) {
@@ -112,31 +77,25 @@ class StaffRights implements Rights<'staff'> {
   }
 }
 @injectable()
-class StaffSerializer extends ModelSerializer(Painting, {
+class StaffSerializer extends ModelSerializer(Book, {
   fields: ['id'],
-  computed: ['age'],
-  rights: { by: StaffRights, fields: { age: 'staff' } },
+  computed: ['label'],
+  rights: { by: StaffRights, fields: { label: 'staff' } },
 }) {
-  age({ year }: Painting) {
-    return 2026 - year;
+  label({ title, shelf }: Book) {
+    return `${title}, ${shelf}`;
   }
 }
 @injectable()
-class TitleSerializer extends Serializer<Painting, string> {
-  toData({ title }: Painting) {
-    return title;
+class LoudSerializer extends ModelSerializer(Book, { fields: ['id'] }) {
+  override toData(book: Book, context: SerializerContext) {
+    return super.toData(book, context);
   }
 }
 @injectable()
-class LoudSerializer extends ModelSerializer(Painting, { fields: ['id'] }) {
-  override toData(painting: Painting, context: SerializerContext) {
-    return super.toData(painting, context);
-  }
-}
+class MuseumSerializer extends ModelSerializer(Print, { fields: ['id', 'museum'] }) {}
 @injectable()
-class MuseumSerializer extends ModelSerializer(Painting, { fields: ['id', 'museum'] }) {}
-@injectable()
-class PosterSerializer extends ModelSerializer(Poster as never, { fields: ['id', 'title'] } as never) {}
+class PosterSerializer extends ModelSerializer(Poster, { fields: ['id', 'title'] }) {}
 
 @injectable()
 class PrintSerializer extends ModelSerializer(Print, { fields: ['id', 'frame'], readOnly: ['frame'] }) {}
@@ -145,44 +104,46 @@ class HallSerializer extends ModelSerializer(Museum, { fields: ['id'] }) {}
 @injectable()
 class TicketSerializer extends ModelSerializer(Ticket, { fields: ['id'] }) {}
 @injectable()
-class KeySerializer extends ModelSerializer(Painting, { fields: ['id'] }) {}
+class KeySerializer extends ModelSerializer(Book, { fields: ['id'] }) {}
 @injectable()
-class KeylessSerializer extends ModelSerializer(Painting, { fields: ['title'] }) {}
+class KeylessSerializer extends ModelSerializer(Book, { fields: ['title'] }) {}
 
 @injectable()
-class LooksAtPaintings implements Permission {
+class LooksAtBooks implements Permission {
   hasObjectPermission() {
     return true;
   }
 }
 
-const plain = ModelConsumer(Painting, { serializer: PlainSerializer });
+const plain = ModelConsumer(Book, { serializer: BookCard });
 
 @Consumer()
 class PlainConsumer extends mix(plain, List, Retrieve) {
   protected override getQuery() {
-    return { year: { $gt: 0 } };
+    return { shelf: { $ne: '' } };
   }
 }
 @Consumer()
+class LabelConsumer extends mix(ModelConsumer(Book, { serializer: BookLabel }), List, Retrieve) {}
+@Consumer()
 class OrderedConsumer extends mix(
-  ModelConsumer(Painting, {
-    serializer: PlainSerializer,
+  ModelConsumer(Book, {
+    serializer: BookCard,
     paginator: CursorPaginator,
-    filters: { fields: ['museum'], ordering: ['year'] },
+    filters: { fields: ['shelf'], ordering: ['title'] },
   }),
   StreamedList,
 ) {}
 @Consumer()
-class AgeConsumer extends mix(ModelConsumer(Painting, { serializer: AgeSerializer }), List, Retrieve) {}
+class SpineConsumer extends mix(ModelConsumer(Book, { serializer: BookSpine }), List, Retrieve) {}
 @Consumer()
-class TitleConsumer extends mix(ModelConsumer(Painting, { serializer: TitleSerializer }), List) {}
+class LineConsumer extends mix(ModelConsumer(Book, { serializer: BookLine }), List) {}
 @Consumer()
-class LoudConsumer extends mix(ModelConsumer(Painting, { serializer: LoudSerializer }), List) {}
+class LoudConsumer extends mix(ModelConsumer(Book, { serializer: LoudSerializer }), List) {}
 @Consumer()
-class MuseumConsumer extends mix(ModelConsumer(Painting, { serializer: MuseumSerializer }), List, Retrieve) {}
+class MuseumConsumer extends mix(ModelConsumer(Print, { serializer: MuseumSerializer }), List, Retrieve) {}
 @Consumer()
-class PosterConsumer extends mix(ModelConsumer(Poster as never, { serializer: PosterSerializer as never }), List) {}
+class PosterConsumer extends mix(ModelConsumer(Poster, { serializer: PosterSerializer }), List) {}
 
 @Consumer()
 class PrintConsumer extends mix(ModelConsumer(Print, { serializer: PrintSerializer }), List) {}
@@ -192,7 +153,7 @@ class HallConsumer extends mix(ModelConsumer(Museum, { serializer: HallSerialize
 class TicketConsumer extends mix(ModelConsumer(Ticket, { serializer: TicketSerializer }), List) {}
 @Consumer()
 class KeylessConsumer extends mix(
-  ModelConsumer(Painting, { serializer: KeylessSerializer, paginator: CursorPaginator }),
+  ModelConsumer(Book, { serializer: KeylessSerializer, paginator: CursorPaginator }),
   List,
   Retrieve,
 ) {}
@@ -205,8 +166,8 @@ class OwnListConsumer extends mix(plain, List, Retrieve) {
 @Consumer()
 class OwnRetrieveConsumer extends mix(plain, List, Retrieve) {
   @DetailAction()
-  override retrieve(painting: Painting, context: ActionContext) {
-    return super.retrieve(painting, context);
+  override retrieve(book: Book, context: ActionContext) {
+    return super.retrieve(book, context);
   }
 }
 @Consumer()
@@ -222,7 +183,7 @@ class OwnContextConsumer extends mix(plain, List) {
   }
 }
 @Consumer()
-@Permissions(LooksAtPaintings)
+@Permissions(LooksAtBooks)
 class GuardedConsumer extends mix(plain, List, Retrieve) {}
 
 const never: RowsDescription = { entities: 'never', because: [] };
@@ -237,22 +198,23 @@ interface Case {
 
 const cases: readonly Case[] = [
   {
-    says: 'none for columns, relations, nested rows, computed fields that say what they read, and a query',
+    says: 'none for columns, relations, nested rows and a query',
     consumer: PlainConsumer,
     list: never,
     retrieve: never,
   },
+  { says: 'none for computed fields that say what they read', consumer: LabelConsumer, list: never, retrieve: never },
   { says: 'none for pages by cursor in the order of columns that are shown', consumer: OrderedConsumer, list: never },
   {
     says: 'those of a computed field that does not say what it reads',
-    consumer: AgeConsumer,
-    list: always('the computed field AgeSerializer.age, which does not say what it reads'),
-    retrieve: always('the computed field AgeSerializer.age, which does not say what it reads'),
+    consumer: SpineConsumer,
+    list: always('the computed field BookSpine.spine, which does not declare what it reads'),
+    retrieve: always('the computed field BookSpine.spine, which does not declare what it reads'),
   },
   {
     says: 'those of a serializer by hand',
-    consumer: TitleConsumer,
-    list: always('TitleSerializer, which is no ModelSerializer'),
+    consumer: LineConsumer,
+    list: always('BookLine, which is not a ModelSerializer'),
   },
   {
     says: 'those of an overridden toData',
@@ -310,12 +272,12 @@ const cases: readonly Case[] = [
     says: 'those of a permission for objects',
     consumer: GuardedConsumer,
     list: never,
-    retrieve: always('the permission LooksAtPaintings, which looks at the object'),
+    retrieve: always('the permission LooksAtBooks, which looks at the object'),
   },
 ];
 
 describe('The description of an action that reads rows', () => {
-  const database = useDatabase('model_rows', [Painter, Museum, Poster, Print, Ticket, Painting]);
+  const database = useDatabase('model_rows', [...libraryModels, Museum, Poster, Print, Ticket]);
 
   const appWith = (consumer: Case['consumer']) =>
     createApp({ orm: database.orm, container: testProviders().container, routes: [path('/', consumer)] });
@@ -326,13 +288,11 @@ describe('The description of an action that reads rows', () => {
 
   beforeEach(async () => {
     const em = database.orm.em.fork();
-    const painter = em.create(Painter, { id: 1, name: 'Vermeer' });
+    await fillLibrary(em);
     const museum = em.create(Museum, { id: 1, isListed: true });
-    for (const id of [1, 2])
-      em.create(Painting, { id, title: `View ${id}`, year: 1660, painter, museum, restorers: [painter] });
     em.create(Ticket, { id: 1 });
     em.create(Poster, { id: 1, title: 'Delft' });
-    em.create(Print, { id: 1, frame: { wood: 'oak' } });
+    em.create(Print, { id: 1, frame: { wood: 'oak' }, museum });
     await em.flush();
   });
 
@@ -357,14 +317,14 @@ describe('The description of an action that reads rows', () => {
 
   it('says where it depends on the rights of a request', async () => {
     @Consumer()
-    class StaffConsumer extends mix(ModelConsumer(Painting, { serializer: StaffSerializer }), Retrieve) {}
+    class StaffConsumer extends mix(ModelConsumer(Book, { serializer: StaffSerializer }), Retrieve) {}
     const app = appWith(StaffConsumer);
     const client = await connect(app, '/');
     const made = (pk: number) => entitiesOf(() => client.request('retrieve', { pk }));
 
     expect(rowsOf(StaffConsumer, 'retrieve')).to.deep.equal({
       entities: 'sometimes',
-      because: ['the computed field StaffSerializer.age, which does not say what it reads'],
+      because: ['the computed field StaffSerializer.label, which does not declare what it reads'],
     });
     expect(await made(1)).to.equal(0);
     expect(await made(2)).to.be.above(0);
@@ -375,15 +335,15 @@ describe('The description of an action that reads rows', () => {
     @Consumer()
     class ChoosingConsumer extends mix(plain, List) {
       protected override getSerializer() {
-        return AgeSerializer;
+        return BookSpine;
       }
     }
     @Consumer()
     class SortingConsumer extends mix(
-      ModelConsumer(Painting, {
+      ModelConsumer(Book, {
         serializer: KeySerializer,
         paginator: CursorPaginator,
-        filters: { ordering: ['year'] },
+        filters: { ordering: ['shelf'] },
       }),
       List,
     ) {
@@ -399,7 +359,7 @@ describe('The description of an action that reads rows', () => {
     expect(rowsOf(SortingConsumer, 'list')).to.deep.equal({
       entities: 'sometimes',
       because: [
-        'the order by "year", which KeySerializer does not show',
+        'the order by "shelf", which KeySerializer does not show',
         'SortingConsumer.getOrder, which may order by what KeySerializer does not show',
       ],
     });
@@ -409,8 +369,8 @@ describe('The description of an action that reads rows', () => {
     @Consumer()
     class ArchiveConsumer extends mix(plain, Retrieve) {
       @DetailAction()
-      archive(painting: Painting) {
-        return painting;
+      archive(book: Book) {
+        return book;
       }
     }
 

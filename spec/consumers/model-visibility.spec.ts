@@ -25,8 +25,8 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
+import { lockWaits } from '../support/locks.js';
 import { RoomSerializer } from '../support/rooms.js';
 
 const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveInstance);
@@ -320,21 +320,14 @@ describe('What a subscription of a row may see', () => {
       await em.flush();
       // Nothing can read the table from the commit on.
       const locked = locking.execute('lock table room in access exclusive mode');
-      await untilOneWaits();
+      await lockWaits(database.orm.em);
       await em.commit();
       await locked;
-      if (isRead) await untilOneWaits();
+      if (isRead) await lockWaits(database.orm.em);
       else expect(await ann.receive()).to.have.nested.property('data.name', 'pink');
       await locking.rollback();
       if (isRead) expect(await ann.receive()).to.have.nested.property('data.name', 'pink');
     });
-  }
-
-  /** For a lock of the database. */
-  async function untilOneWaits(): Promise<void> {
-    const looking = database.orm.em.fork();
-    const waiting = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-    await until(async () => (await looking.execute<object[]>(waiting)).length > 0, 'A wait for a lock');
   }
 
   it('withholds the event, and tells no delete, where the action is refused and not the row', async () => {

@@ -1,70 +1,38 @@
-import { Collection, EntityManager, LockMode, type Opt, type Rel, wrap } from '@mikro-orm/core';
+import { Collection, EntityManager, LockMode, type Rel, wrap } from '@mikro-orm/core';
 import {
   BeforeUpdate,
   Entity,
-  Enum,
   ManyToMany,
   ManyToOne,
   OneToMany,
   PrimaryKey,
   Property,
 } from '@mikro-orm/decorators/legacy';
-import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
   type ActionContext,
   type App,
-  BulkCreate,
-  BulkDelete,
   BulkPatch,
   Consumer,
   Create,
   createApp,
-  Delete,
   ModelConsumer,
   ModelSerializer,
   mix,
-  ObserveInstance,
   ObserveRows,
   Patch,
   type Permission,
   Permissions,
   path,
-  Retrieve,
-  Update,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { Country, CountrySerializer } from '../support/countries.js';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
+import { whileItWaits } from '../support/locks.js';
 import { testProviders } from '../support/providers.js';
-
-@Entity()
-class Maker {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) name!: string;
-}
-
-@Entity()
-class Ware {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string', length: 40, unique: true }) name!: string;
-  @Property({ type: 'text', nullable: true }) note?: string | null;
-  @Property({ type: 'integer', default: 0 }) stock: Opt<number> = 0;
-  @Property({ type: 'bigint', nullable: true }) serial?: bigint | null;
-  @Property({ type: 'decimal', precision: 10, scale: 2, nullable: true }) price?: string | null;
-  @Property({ type: 'double', nullable: true }) weight?: number | null;
-  @Property({ type: 'boolean', default: false }) sold: Opt<boolean> = false;
-  @Property({ type: 'datetime', nullable: true }) until?: Date | null;
-  @Property({ type: 'date', nullable: true }) day?: string | null;
-  @Property({ type: 'json', nullable: true }) extra?: unknown;
-  /** A type without an equality. */
-  @Property({ type: 'json', columnType: 'json', nullable: true }) raw?: unknown;
-  @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
-  @Enum({ items: ['new', 'used'], nullable: true }) state?: string | null;
-  @ManyToOne(() => Maker, { nullable: true }) maker?: Rel<Maker> | null;
-}
+import { Maker, Ware, WareByEntityConsumer, WareConsumer, wareModels } from '../support/wares.js';
 
 @Entity()
 class Hooked {
@@ -100,62 +68,6 @@ class Branch {
   twigs = new Collection<Branch>(this);
 }
 
-@Entity()
-class Coded {
-  @PrimaryKey({ type: 'string' }) code!: string;
-  @Property({ type: 'string' }) name!: string;
-}
-
-const fields = [
-  'id',
-  'name',
-  'note',
-  'stock',
-  'serial',
-  'price',
-  'weight',
-  'sold',
-  'until',
-  'day',
-  'extra',
-  'raw',
-  'words',
-  'state',
-  'maker',
-] as const;
-
-@injectable()
-class WareSerializer extends ModelSerializer(Ware, { fields, readOnly: ['id'] }) {}
-
-@Consumer()
-class WareConsumer extends mix(
-  ModelConsumer(Ware, { serializer: WareSerializer, filters: { fields: ['stock'] } }),
-  Retrieve,
-  Create,
-  Update,
-  Patch,
-  Delete,
-  BulkCreate,
-  BulkPatch,
-  BulkDelete,
-  ObserveInstance,
-  ObserveRows,
-) {}
-
-/** Writes the same by entities, because the application has a say in it. */
-@Consumer()
-class EntityConsumer extends WareConsumer {
-  protected override async performCreate(...given: Parameters<WareConsumer['performCreate']>) {
-    return super.performCreate(...given);
-  }
-  protected override async performUpdate(...given: Parameters<WareConsumer['performUpdate']>) {
-    return super.performUpdate(...given);
-  }
-  protected override async performDelete(...given: Parameters<WareConsumer['performDelete']>) {
-    return super.performDelete(...given);
-  }
-}
-
 /** Sees what is not sold. */
 @Consumer()
 class OpenConsumer extends WareConsumer {
@@ -176,12 +88,9 @@ class TriggeredSerializer extends ModelSerializer(Triggered, { fields: ['id', 'n
 @Consumer()
 class TriggeredConsumer extends mix(ModelConsumer(Triggered, { serializer: TriggeredSerializer }), Create, Patch) {}
 
-@injectable()
-class CodedSerializer extends ModelSerializer(Coded, { fields: ['code', 'name'] }) {}
-
 @Consumer()
-class CodedConsumer extends mix(
-  ModelConsumer(Coded, { serializer: CodedSerializer, filters: { fields: ['name'] } }),
+class CountryConsumer extends mix(
+  ModelConsumer(Country, { serializer: CountrySerializer, filters: { fields: ['name'] } }),
   Create,
   Patch,
   BulkPatch,
@@ -193,21 +102,6 @@ class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 
 
 @Consumer()
 class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
-
-/** Resolves once so many other transactions wait for this one, or for each other. */
-async function waiting(em: SqlEntityManager, number = 1): Promise<void> {
-  await until(async () => {
-    const found = await em
-      .getConnection()
-      .execute<{ count: string }[]>(
-        'select count(*) from pg_locks where not granted',
-        [],
-        'all',
-        em.getTransactionContext(),
-      );
-    return Number(found[0]?.count) >= number;
-  }, 'Locks that other transactions wait for');
-}
 
 @injectable()
 class StrictSerializer extends ModelSerializer(Ware, {
@@ -301,6 +195,7 @@ const ware = fc.record(
     extra: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { a: 1 } }),
     raw: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { b: [1, 'ä'] } }),
     words: fc.option(fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { maxLength: 3 })),
+    image: fc.option(fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('base64'))),
     state: fc.option(fc.constantFrom('new', 'used')),
     maker: fc.option(fc.constantFrom(1, 2)),
   },
@@ -308,7 +203,7 @@ const ware = fc.record(
 );
 
 describe('A write that needs no entity', () => {
-  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch, Coded]);
+  const database = useDatabase('model_writes', [...wareModels, Hooked, Triggered, Linked, Branch, Country]);
   let app: App;
   let wares: TestConnection;
   let entities: TestConnection;
@@ -324,12 +219,12 @@ describe('A write that needs no entity', () => {
       container: testProviders().container,
       routes: [
         path('/wares/', WareConsumer),
-        path('/entities/', EntityConsumer),
+        path('/entities/', WareByEntityConsumer),
         path('/open/', OpenConsumer),
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
-        path('/coded/', CodedConsumer),
+        path('/countries/', CountryConsumer),
         path('/branches/', BranchConsumer),
         path('/strict/', StrictConsumer),
         path('/locked/', LockedConsumer),
@@ -343,29 +238,14 @@ describe('A write that needs no entity', () => {
   });
   afterEach(() => app.close());
 
-  /** How many transactions with an explicit BEGIN the work takes. */
-  async function transactionsOf(work: () => Promise<unknown>): Promise<number> {
-    let count = 0;
-    const subscriber = {
-      afterTransactionStart: () => {
-        count += 1;
-      },
-    };
-    const manager = database.orm.em.getEventManager();
-    manager.registerSubscriber(subscriber);
-    await work();
-    manager.getSubscribers().delete(subscriber);
-    return count;
-  }
-
   /** How many transactions MikroORM begins meanwhile. */
   async function beginsOf(work: () => Promise<unknown>): Promise<number> {
-    const connection = database.orm.em.getConnection() as unknown as { begin(options?: object): Promise<unknown> };
+    const connection = database.orm.em.getConnection();
     const { begin } = connection;
     let count = 0;
-    connection.begin = (options) => {
+    connection.begin = (...given) => {
       count += 1;
-      return begin.call(connection, options);
+      return begin.apply(connection, given);
     };
     await work();
     connection.begin = begin;
@@ -565,21 +445,17 @@ describe('A write that needs no entity', () => {
     const { data } = await wares.request('bulk_create', { data: ['cup', 'pot', 'jug'].map((name) => ({ name })) });
     const pks = (data as { id: number }[]).map(({ id }) => id);
     const other = await connect(app, '/wares/');
-    const locked = Promise.withResolvers<void>();
-    const holding = database.orm.em.fork().transactional(async (em) => {
-      await em
-        .getConnection()
-        .execute('select from ware where id = ? for update', [pks[1]], 'run', em.getTransactionContext());
-      locked.resolve();
-      await waiting(em, 2);
-    });
-    await locked.promise;
-    const replies = await Promise.all([
-      wares.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 1 } })) }),
-      other.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 2 } })).reverse() }),
-      holding,
-    ]);
-    expect(replies.slice(0, 2).map((reply) => reply?.['response_status'])).to.deep.equal([200, 200]);
+    const replies = await whileItWaits(
+      database.orm.em,
+      (em) => em.execute('select from ware where id = ? for update', [pks[1]]),
+      () =>
+        Promise.all([
+          wares.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 1 } })) }),
+          other.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 2 } })).reverse() }),
+        ]),
+      2,
+    );
+    expect(replies.map(({ response_status: status }) => status)).to.deep.equal([200, 200]);
     const rows = await database.orm.em.fork().find(Ware, {});
     expect(new Set(rows.map(({ stock }) => stock)).size).to.equal(1);
   });
@@ -587,23 +463,20 @@ describe('A write that needs no entity', () => {
   it('writes none of a list of which another transaction deletes a row meanwhile', async () => {
     const { data } = await wares.request('bulk_create', { data: ['cup', 'pot'].map((name) => ({ name })) });
     const [cup, pot] = (data as { id: number }[]).map(({ id }) => id);
-    const locked = Promise.withResolvers<void>();
-    const deleting = database.orm.em.fork().transactional(async (em) => {
-      await em.getConnection().execute('delete from ware where id = ?', [pot], 'run', em.getTransactionContext());
-      locked.resolve();
-      await waiting(em);
-    });
-    await locked.promise;
     const patches = [
       { pk: cup, data: { stock: 1 } },
       { pk: pot, data: { stock: 1 } },
     ];
-    const [reply] = await Promise.all([wares.request('bulk_patch', { data: patches }), deleting]);
+    const reply = await whileItWaits(
+      database.orm.em,
+      (em) => em.execute('delete from ware where id = ?', [pot]),
+      () => wares.request('bulk_patch', { data: patches }),
+    );
     expect(reply).to.deep.include({ response_status: 404, errors: [{ 1: ['Not found.'] }] });
     expect((await database.orm.em.fork().findOneOrFail(Ware, cup as number)).stock).to.equal(0);
   });
 
-  it('is told to whoever begins to follow its row while others write it', async () => {
+  it('is told to a client that begins to follow its row while others write it', async () => {
     const { data } = await wares.request('create', { data: { name: 'cup' } });
     const { id: pk } = data as { id: number };
     const other = await connect(app, '/wares/');
@@ -633,20 +506,14 @@ describe('A write that needs no entity', () => {
     const open = await connect(app, '/open/');
     const { data } = await wares.request('create', { data: { name: 'cup' } });
     const { id: pk } = data as { id: number };
-    const locked = Promise.withResolvers<void>();
-    const patched = Promise.withResolvers<unknown>();
-    const selling = database.orm.em.fork().transactional(async (em) => {
-      await em
-        .getConnection()
-        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
-      locked.resolve();
-      await waiting(em);
-    });
-    await locked.promise;
-    patched.resolve(open.request('patch', { pk, data: { note: 'mine' } }));
-    await selling;
+    const patched = await whileItWaits(
+      database.orm.em,
+      (em) => em.execute('update ware set sold = true where id = ?', [pk]),
+      () => open.request('patch', { pk, data: { note: 'mine' } }),
+    );
 
-    expect(await patched.promise).to.deep.include({ response_status: 404 });
+    expect(patched).to.include({ response_status: 404 });
+    expect((await wares.request('retrieve', { pk })).data).to.deep.include({ note: null, sold: true });
   });
 
   it('is answered 504 where another transaction keeps its row for longer than the action may take', async () => {
@@ -662,9 +529,7 @@ describe('A write that needs no entity', () => {
     const locked = Promise.withResolvers<void>();
     const answered = Promise.withResolvers<void>();
     const holding = database.orm.em.fork().transactional(async (em) => {
-      await em
-        .getConnection()
-        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
+      await em.execute('update ware set sold = true where id = ?', [pk]);
       locked.resolve();
       await answered.promise;
     });
@@ -680,9 +545,27 @@ describe('A write that needs no entity', () => {
   });
 
   it('is one transaction of its own, which MikroORM does not begin', async () => {
-    await wares.request('create', { data: { name: 'cup' } });
-    // The subscriber itself would hear of transactions: rows are written through entities while there is one.
-    expect(await transactionsOf(() => wares.request('create', { data: { name: 'pot' } }))).to.equal(1);
+    const begun = await beginsOf(async () => {
+      const { data } = await wares.request('create', { data: { name: 'pot' } });
+      const { id: pk } = data as { id: number };
+      await wares.request('patch', { pk, data: { stock: 1 } });
+      expect(await wares.request('delete', { pk })).to.include({ response_status: 204 });
+    });
+    expect(begun).to.equal(0);
+  });
+
+  it('goes through an entity while a subscriber of the ORM hears of transactions', async () => {
+    let begun = 0;
+    const subscriber = {
+      afterTransactionStart: () => {
+        begun += 1;
+      },
+    };
+    const manager = database.orm.em.getEventManager();
+    manager.registerSubscriber(subscriber);
+    await wares.request('create', { data: { name: 'pot' } });
+    manager.getSubscribers().delete(subscriber);
+    expect(begun).to.equal(1);
   });
 
   it('goes through an entity where a hook of the ORM has a say', async () => {
@@ -720,11 +603,11 @@ describe('A write that needs no entity', () => {
     ['a list', 'bulk_patch', { data: [{ pk: 'a', data: { code: 'b' } }] }],
   ] as const)
     it(`tells a key that ${title} changes as a delete and a create`, async () => {
-      const coded = await connect(app, '/coded/');
-      await coded.request('create', { data: { code: 'a', name: 'cup' } });
-      await coded.request('subscribe_rows', { request_id: 'rows' });
-      expect(await coded.request(action, kwargs)).to.include({ response_status: 200 });
-      const events = [await coded.receive(), await coded.receive()];
+      const countries = await connect(app, '/countries/');
+      await countries.request('create', { data: { code: 'a', name: 'cup' } });
+      await countries.request('subscribe_rows', { request_id: 'rows' });
+      expect(await countries.request(action, kwargs)).to.include({ response_status: 200 });
+      const events = [await countries.receive(), await countries.receive()];
       expect(events.map(({ action: told, data }) => [told, data])).to.have.deep.members([
         ['delete', { pk: 'a' }],
         ['create', { code: 'b', name: 'cup' }],

@@ -14,10 +14,10 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { AllThings, ByShelf } from '../dcrf/observer-consumers.js';
-import { createThing, fill, save, Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { done, event, failure } from '../support/frames.js';
 import { gate } from '../support/serving.js';
+import { createThing, fill, save, Thing, thingModels } from '../support/things.js';
 
 let slow = gate();
 
@@ -55,7 +55,7 @@ class OwnUnsubscribe extends ApiConsumer {
 }
 
 describe('Unsubscribing by request id', () => {
-  const database = useDatabase('requests', things);
+  const database = useDatabase('requests', thingModels);
   let app: App;
   before(() => {
     app = createApp({

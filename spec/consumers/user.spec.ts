@@ -35,7 +35,7 @@ describe('The user of a consumer', () => {
   });
 
   for (const user of [undefined, null]) {
-    it(`is a 401 where nobody is logged in, and the middleware says ${user}`, async () => {
+    it(`is a 401 where no user is logged in, and the middleware says ${user}`, async () => {
       const { app } = await serve();
       await using guest = await connect(app, '/guests/', { prepare: (scope) => Object.assign(scope, { user }) });
       expect(await guest.request('me')).to.deep.include({

@@ -5,7 +5,7 @@ import { useDatabase } from '../support/database.js';
 import { event } from '../support/frames.js';
 import { startApplication, startPlainWriter, startWorker } from '../support/processes.js';
 import { serveShelves, shelfEntities } from '../support/shelf-service.js';
-import { Thing } from './observer-support.js';
+import { Thing } from '../support/things.js';
 
 describe('Writes of another process, as DCRF recorded them', function () {
   this.timeout(60_000);

@@ -18,7 +18,7 @@ import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { failure, reply } from '../support/frames.js';
 import { useServer } from '../support/serving.js';
-import { models, Thing } from './crud-support.js';
+import { Thing, thingModels } from '../support/things.js';
 
 class Rename {
   @IsInt()
@@ -108,7 +108,7 @@ class ThingConsumer extends ApiConsumer {
 }
 
 describe('DCRF: atomic actions', () => {
-  const database = useDatabase('dcrf_atomic', models);
+  const database = useDatabase('dcrf_atomic', thingModels);
   const serve = useServer();
 
   beforeEach(() => {

@@ -21,6 +21,7 @@ import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
 import { failure, reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
 
@@ -121,15 +122,6 @@ describe('DCRF: connecting', () => {
     ({ app } = serve(routes, { middleware: [LastSubprotocol] }));
   });
 
-  async function refusal(url: string): Promise<unknown> {
-    try {
-      await connect(app, url);
-    } catch (error) {
-      return error;
-    }
-    throw new Error(`${url} was not refused.`);
-  }
-
   it('S040 accepts without a greeting', async () => {
     await using a = await connect(app, '/things/');
     await a.expectSilence();
@@ -179,18 +171,18 @@ describe('DCRF: connecting', () => {
   });
 
   it('S042 (differs) refuses with 401 where no user is logged in, else with 403, where canConnect says no', async () => {
-    expect(await refusal('/noconnect/')).to.include({ status: 401 });
-    const refused = connect(app, '/noconnect/', { user: { id: 1 } as never });
+    expect(await refusal(app, '/noconnect/')).to.include({ status: 401 });
+    const refused = connect(app, '/noconnect/', { user: { id: 1 } });
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 403 });
   });
 
   it('S044 refuses with 403 and its text where canConnect throws PermissionDenied', async () => {
-    expect(await refusal('/denying/')).to.include({ status: 403, message: 'Members only.' });
+    expect(await refusal(app, '/denying/')).to.include({ status: 403, message: 'Members only.' });
   });
 
   it('S045 (differs) refuses with the status of any other API error, and with 500 for the rest', async () => {
-    expect(await refusal('/log-in/')).to.include({ status: 401 });
-    expect(await refusal('/breaking/')).to.include({ status: 500, code: 'server_error' });
+    expect(await refusal(app, '/log-in/')).to.include({ status: 401 });
+    expect(await refusal(app, '/breaking/')).to.include({ status: 500, code: 'server_error' });
   });
 
   it('S046 (differs) opens and is closed at once with the code that onConnect gives', async () => {
@@ -213,7 +205,7 @@ describe('DCRF: connecting', () => {
   });
 
   it('S049 (differs) refuses a path without a route with 404', async () => {
-    expect(await refusal('/nothing-here/')).to.include({ status: 404 });
+    expect(await refusal(app, '/nothing-here/')).to.include({ status: 404 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     expect(await refusalOf(`ws://127.0.0.1:${port}/nothing-here/`)).to.deep.equal({
       status: 404,
@@ -250,7 +242,7 @@ describe('DCRF: connecting', () => {
     ]);
   });
 
-  it('refuses everybody once the application is closed', async () => {
+  it('refuses every client once the application is closed', async () => {
     const closed = createApp({ orm: await offlineOrm(), routes });
     await closed.close();
     const refused = connect(closed, '/things/');

@@ -24,16 +24,8 @@ import {
 } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { failure, notFound, reply } from '../support/frames.js';
-import {
-  Person,
-  PersonSerializer,
-  ShortSerializer,
-  short,
-  Thing,
-  ThingSerializer,
-  thing,
-  useScenarios,
-} from './crud-support.js';
+import { Person, PersonSerializer, ShortSerializer, short, Thing, ThingSerializer, thing } from '../support/things.js';
+import { useScenarios } from './crud-support.js';
 
 @Consumer()
 class ThingConsumer extends ModelConsumer(Thing, { serializer: ThingSerializer }) {

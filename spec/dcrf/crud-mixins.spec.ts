@@ -12,7 +12,8 @@ import {
   Update,
 } from 'signalbox';
 import { failure, invalid, notFound, reply } from '../support/frames.js';
-import { Person, PersonSerializer, Thing, ThingSerializer, thing, useScenarios } from './crud-support.js';
+import { Person, PersonSerializer, Thing, ThingSerializer, thing } from '../support/things.js';
+import { useScenarios } from './crud-support.js';
 
 @Consumer()
 class PersonConsumer extends mix(
@@ -47,11 +48,13 @@ describe('DCRF: CRUD mixins', () => {
   const alice = { id: 1, username: 'alice', email: 'alice@example.com' };
   const bob = { id: 2, username: 'bob', email: 'bob@example.com' };
 
-  it('S106 create answers 201 with the row', async () => {
+  it('S106 create stores the row, and answers 201 with it', async () => {
     const a = await people();
-    expect(
-      await a.request('create', { request_id: 1, data: { username: 'test101', email: '42@example.com' } }),
-    ).to.deep.equal(reply('create', { id: 1, username: 'test101', email: '42@example.com' }, 1, 201));
+    const data = { username: 'test101', email: '42@example.com' };
+    expect(await a.request('create', { request_id: 1, data })).to.deep.equal(
+      reply('create', { id: 1, ...data }, 1, 201),
+    );
+    expect(await a.request('list', { request_id: 2 })).to.deep.equal(reply('list', [{ id: 1, ...data }], 2));
   });
 
   it('S107 (differs) create leaves out what is unknown or made by the database, and converts nothing', async () => {
@@ -171,6 +174,9 @@ describe('DCRF: CRUD mixins', () => {
     expect(await a.request('update', { request_id: 2, pk: 1, data: { username: 'test101' } })).to.deep.equal(
       reply('update', { ...alice, username: 'test101' }, 2),
     );
+    expect(await a.request('retrieve', { request_id: 3, pk: 1 })).to.deep.equal(
+      reply('retrieve', { ...alice, username: 'test101' }, 3),
+    );
   });
 
   it('S120 update does not reset what is not given', async () => {
@@ -219,6 +225,7 @@ describe('DCRF: CRUD mixins', () => {
     expect(await a.request('patch', { request_id: 4, pk: 100, data: { count: 9 } })).to.deep.equal(
       notFound('patch', 4),
     );
+    expect(await a.request('retrieve', { request_id: 5, pk: 1 })).to.deep.equal(reply('retrieve', patched, 5));
   });
 
   it('S125 (differs) patch without data is a 400, and the socket lives on', async () => {

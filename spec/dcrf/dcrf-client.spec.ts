@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import dcrfClient from 'dcrf-client';
 import { type App, createApp, demultiplexer, path } from 'signalbox';
@@ -8,8 +6,9 @@ import { type ClientOptions, WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
-import { models } from './crud-support.js';
-import { ThingConsumer, Server as ThingServer } from './instance-support.js';
+import { listening } from '../support/ports.js';
+import { fill, removeThing, save, thingModels } from '../support/things.js';
+import { ThingConsumer } from './instance-support.js';
 
 interface Frame {
   readonly stream: string;
@@ -32,25 +31,20 @@ class SpiedWebSocket extends WebSocket {
 const alpha = { id: 1, name: 'alpha', count: 0, shelf: 1 };
 
 describe('dcrf-client 0.3.0 from npm, against a served application', () => {
-  const database = useDatabase('dcrf_client', models);
+  const database = useDatabase('dcrf_client', thingModels);
   let app: App;
   let http: Server;
-  let server: ThingServer;
   let client: ReturnType<typeof dcrfClient.default.connect>;
   let events: Inbox<{ readonly action: string; readonly data: object }>;
 
   beforeEach(async () => {
     frames = new Inbox();
     events = new Inbox();
-    server = new ThingServer(database.orm);
-    await server.fill();
+    await fill(database.orm);
     app = createApp({ orm: database.orm, routes: [path('/ws/', demultiplexer({ things: ThingConsumer }))] });
     http = createServer();
     await app.attach(http);
-    http.listen(0, '127.0.0.1');
-    await once(http, 'listening');
-    const { port } = http.address() as AddressInfo;
-    client = dcrfClient.default.connect(`ws://127.0.0.1:${port}/ws/`, {
+    client = dcrfClient.default.connect(`ws://127.0.0.1:${await listening(http)}/ws/`, {
       pkField: 'id',
       websocket: { WebSocket: SpiedWebSocket, minReconnectionDelay: 1, maxReconnectionDelay: 1 },
     });
@@ -87,9 +81,9 @@ describe('dcrf-client 0.3.0 from npm, against a served application', () => {
     expect(await client.subscribe('things', 1, note)).to.equal(null);
     await client.patch('things', 1, { count: 5 });
     expect(await events.take(patience)).to.deep.equal({ action: 'update', data: { ...alpha, count: 5 } });
-    await server.save(1, { count: 6 });
+    await save(database.orm, 1, { count: 6 });
     expect(await events.take(patience)).to.deep.equal({ action: 'update', data: { ...alpha, count: 6 } });
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await events.take(patience)).to.deep.equal({ action: 'delete', data: { id: 1 } });
   });
 
@@ -97,7 +91,7 @@ describe('dcrf-client 0.3.0 from npm, against a served application', () => {
     const subscription = client.subscribe('things', 1, note);
     await subscription;
     expect(subscription.cancel()).to.equal(true);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     await app.idle();
     expect(await client.retrieve('things', 1)).to.include({ count: 1 });
     expect(events.size).to.equal(0);
@@ -110,7 +104,7 @@ describe('dcrf-client 0.3.0 from npm, against a served application', () => {
     const again = await frames.take(patience, ({ payload }) => payload.action === 'subscribe_instance');
     expect(again).to.have.nested.include({ 'payload.request_id': 'the-same-id', 'payload.response_status': 201 });
     expect(sockets).to.have.length(2);
-    await server.save(1, { count: 7 });
+    await save(database.orm, 1, { count: 7 });
     expect(await events.take(patience)).to.deep.equal({ action: 'update', data: { ...alpha, count: 7 } });
     expect(await client.retrieve('things', 2)).to.include({ name: 'beta' });
     expect(events.size).to.equal(0);

@@ -148,7 +148,7 @@ describe('DCRF: error replies and crashes', () => {
     await using a = await connect(app, '/');
     expect(await a.request('raise_exc', { kind: 'absent_row', request_id: 1 })).to.deep.equal(notFound('raise_exc'));
     expect(await a.request('raise_exc', { kind: 'stale_row', request_id: 2 })).to.deep.equal(
-      failure('raise_exc', 409, 'conflict', 'The row was changed by someone else meanwhile.', 2),
+      failure('raise_exc', 409, 'conflict', 'The row was changed by another request meanwhile.', 2),
     );
   });
 

@@ -194,7 +194,7 @@ describe('DCRF: groups and messages of the application', () => {
     expect(await a.request('address')).to.include({ response_status: 200 });
   });
 
-  it('that nobody ever finishes with are given up at the time limit of actions', async () => {
+  it('that a consumer never finishes with are given up at the time limit of actions', async () => {
     @Consumer()
     class Endless extends CustomConsumer {
       @OnMessage('wait')

@@ -1,5 +1,4 @@
-import { EntityManager, MikroORM } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { EntityManager } from '@mikro-orm/core';
 import { IsInt, Length } from 'class-validator';
 import {
   Action,
@@ -18,26 +17,14 @@ import {
 } from 'signalbox';
 import type { TestChannel } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { ShortSerializer, Thing } from './crud-support.js';
-
-@Entity()
-export class CodeThing {
-  @PrimaryKey({ type: 'string', length: 10 })
-  code!: string;
-
-  @Length(1, 100)
-  @Property({ type: 'string' })
-  name!: string;
-}
+import { Country, CountrySerializer } from '../support/countries.js';
+import { ShortSerializer, Thing } from '../support/things.js';
 
 @injectable()
-export class ThingSerializer extends ModelSerializer(Thing, {
+class CountedSerializer extends ModelSerializer(Thing, {
   fields: ['id', 'name', 'count', 'shelf'],
   readOnly: ['id'],
 }) {}
-
-@injectable()
-export class CodeSerializer extends ModelSerializer(CodeThing, { fields: ['code', 'name'] }) {}
 
 class Rename {
   @IsInt() pk!: number;
@@ -46,7 +33,7 @@ class Rename {
 
 @Consumer()
 export class ThingConsumer extends mix(
-  ModelConsumer(Thing, { serializer: ThingSerializer }),
+  ModelConsumer(Thing, { serializer: CountedSerializer }),
   List,
   Retrieve,
   Create,
@@ -75,36 +62,11 @@ export class InstanceConsumer extends mix(
 ) {}
 
 @Consumer()
-export class CodeConsumer extends mix(
-  ModelConsumer(CodeThing, { serializer: CodeSerializer }),
+export class CountryConsumer extends mix(
+  ModelConsumer(Country, { serializer: CountrySerializer }),
   Retrieve,
   ObserveInstance,
 ) {}
-
-/** Writes of the server, outside of any consumer. */
-export class Server {
-  readonly em: EntityManager;
-
-  constructor({ em }: Pick<MikroORM, 'em'>) {
-    this.em = em.fork();
-  }
-
-  /** Things 1 alpha, 2 beta, 3 gamma. */
-  async fill(): Promise<void> {
-    for (const name of ['alpha', 'beta', 'gamma']) this.em.persist(this.em.create(Thing, { name }));
-    await this.em.flush();
-  }
-
-  async save(pk: number, values: Partial<Thing>): Promise<void> {
-    Object.assign(await this.em.findOneOrFail(Thing, pk), values);
-    await this.em.flush();
-  }
-
-  async delete(pk: number): Promise<void> {
-    this.em.remove(await this.em.findOneOrFail(Thing, pk));
-    await this.em.flush();
-  }
-}
 
 /** Subscribes and gives the answer's status. */
 export async function subscribe(to: TestChannel, pk: unknown, requestId: string | number): Promise<number> {

@@ -17,10 +17,11 @@ import {
   Retrieve,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
+import { Country } from '../support/countries.js';
 import { useDatabase } from '../support/database.js';
 import { deleted, event, subscribed } from '../support/frames.js';
-import { models, ShortSerializer, Thing } from './crud-support.js';
-import { CodeConsumer, CodeThing, InstanceConsumer, Server, subscribe, ThingConsumer } from './instance-support.js';
+import { fill, removeThing, ShortSerializer, save, Thing, thingModels } from '../support/things.js';
+import { CountryConsumer, InstanceConsumer, subscribe, ThingConsumer } from './instance-support.js';
 
 const base = mix(ModelConsumer(Thing, { serializer: ShortSerializer }), Retrieve, ObserveInstance);
 
@@ -108,7 +109,7 @@ function application(orm: MikroORM): App {
       path('/ws/name/', NameConsumer),
       path('/ws/kwargs/', KwargsConsumer),
       path('/ws/inherit/', InheritingConsumer),
-      path('/ws/code/', CodeConsumer),
+      path('/ws/country/', CountryConsumer),
       path('/ws/things/', ThingConsumer),
       path('/ws/composed/', ComposedConsumer),
     ],
@@ -116,13 +117,11 @@ function application(orm: MikroORM): App {
 }
 
 describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () => {
-  const database = useDatabase('dcrf_visibility', [...models, CodeThing]);
+  const database = useDatabase('dcrf_visibility', [...thingModels, Country]);
   let app: App;
-  let server: Server;
 
   beforeEach(async () => {
-    server = new Server(database.orm);
-    await server.fill();
+    await fill(database.orm);
     app = application(database.orm);
   });
   afterEach(() => app.close());
@@ -130,24 +129,24 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
   it('S285 (differs) a row that leaves the query is one delete, then silence, and a create when it comes back', async () => {
     await using ann = await connect(app, '/ws/filtered/');
     await subscribe(ann, 1, 4);
-    await server.save(1, { hidden: true });
+    await save(database.orm, 1, { hidden: true });
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     await ann.expectSilence();
-    await server.save(1, { hidden: false });
+    await save(database.orm, 1, { hidden: false });
     expect(await ann.receive()).to.deep.equal(event('create', alpha, 4));
-    await server.save(1, { shelf: 2 });
+    await save(database.orm, 1, { shelf: 2 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, shelf: 2 }, 4));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
   });
 
   it('S285 (differs) the delete of a row that had left is not told', async () => {
     await using ann = await connect(app, '/ws/filtered/');
     await subscribe(ann, 1, 4);
-    await server.save(1, { hidden: true });
+    await save(database.orm, 1, { hidden: true });
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     await ann.expectSilence();
   });
 
@@ -155,7 +154,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/filtered/');
     expect(await ann.request('subscribe_instance', { pk: 1, shelf: 1, request_id: 4 })).to.deep.equal(subscribed(4));
     await subscribe(ann, 1, 5);
-    await server.save(1, { shelf: 2 });
+    await save(database.orm, 1, { shelf: 2 });
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, shelf: 2 }, 5));
   });
@@ -163,8 +162,8 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
   it('S286 a row that was hidden past the ORM is still a delete when it goes', async () => {
     await using ann = await connect(app, '/ws/filtered/');
     await subscribe(ann, 1, 4);
-    await server.em.nativeUpdate(Thing, { id: 1 }, { hidden: true });
-    await server.delete(1);
+    await database.orm.em.fork().nativeUpdate(Thing, { id: 1 }, { hidden: true });
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     await ann.expectSilence();
   });
@@ -172,9 +171,9 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
   it('S287 (differs) a permission that refuses to update and to delete refuses no event, and nothing is sent beside it', async () => {
     await using ann = await connect(app, '/ws/deny-write/');
     await subscribe(ann, 1, 4);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     await ann.expectSilence();
   });
@@ -182,8 +181,8 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
   it('S287 (differs) an event that a permission refuses is not sent, and nothing instead of it', async () => {
     await using ann = await connect(app, '/ws/deny-event/');
     await subscribe(ann, 1, 4);
-    await server.save(1, { count: 1 });
-    await server.delete(1);
+    await save(database.orm, 1, { count: 1 });
+    await removeThing(database.orm, 1);
     await ann.expectSilence();
   });
 
@@ -191,20 +190,20 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/name/');
     const frame = { name: 'alpha', request_id: 4 };
     expect(await ann.request('subscribe_instance', frame)).to.deep.equal(subscribed(4));
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     expect(await ann.request('unsubscribe_instance', frame)).to.include({ response_status: 204 });
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     await ann.expectSilence();
     await ann.request('subscribe_instance', frame);
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
   });
 
   it('S290 (differs) the query of a delivery is told what the consumer subscribed with', async () => {
     await using ann = await connect(app, '/ws/kwargs/');
     expect(await ann.request('subscribe_instance', { pk: 1, shelf: 1, request_id: 4 })).to.deep.equal(subscribed(4));
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
   });
 
@@ -212,27 +211,28 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/filtered/');
     expect(await ann.request('retrieve', { pk: 1 })).to.deep.include({ data: alpha, response_status: 200 });
     expect(await subscribe(ann, 1, 4)).to.equal(201);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
   });
 
   it('S292 (differs) a subclass hears of its model, and a consumer of another model of that one', async () => {
     await using ann = await connect(app, '/ws/inherit/');
     await subscribe(ann, 1, 4);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
-    const code = server.em.create(CodeThing, { code: 'aa', name: 'n' });
-    await server.em.persist(code).flush();
-    await using bob = await connect(app, '/ws/code/');
+    const em = database.orm.em.fork();
+    const country = em.create(Country, { code: 'aa', name: 'n' });
+    await em.flush();
+    await using bob = await connect(app, '/ws/country/');
     expect(await subscribe(bob, 'aa', 5)).to.equal(201);
-    await server.em.remove(code).flush();
+    await em.remove(country).flush();
     expect(await bob.receive()).to.deep.equal(deleted(5, 'aa'));
   });
 
   it('S294 (differs) three quick changes are three events, each with the state of its own commit', async () => {
     await using ann = await connect(app, '/ws/things/');
     await subscribe(ann, 1, 4);
-    for (const count of [1, 2, 3]) await server.save(1, { count });
+    for (const count of [1, 2, 3]) await save(database.orm, 1, { count });
     for (const count of [1, 2, 3]) expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count }, 4));
     await ann.expectSilence();
   });

@@ -3,24 +3,23 @@ import { type App, createApp, demultiplexer, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
+import { Country } from '../support/countries.js';
 import { useDatabase } from '../support/database.js';
 import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
-import { models, Thing } from './crud-support.js';
-import { CodeConsumer, CodeThing, InstanceConsumer, Server, subscribe, ThingConsumer } from './instance-support.js';
+import { fill, removeThing, save, Thing, thingModels } from '../support/things.js';
+import { CountryConsumer, InstanceConsumer, subscribe, ThingConsumer } from './instance-support.js';
 
 const alpha = { id: 1, name: 'alpha', shelf: 1 };
 const beta = { id: 2, name: 'beta', shelf: 1 };
 
 describe('DCRF 19: ObserverModelInstanceMixin', () => {
-  const database = useDatabase('dcrf_instance', [...models, CodeThing]);
+  const database = useDatabase('dcrf_instance', [...thingModels, Country]);
   let app: App;
   let heard: SubscriptionIndex;
-  let server: Server;
   let ann: TestConnection;
 
   beforeEach(async () => {
-    server = new Server(database.orm);
-    await server.fill();
+    await fill(database.orm);
     const container = rootContainer.createChildContainer();
     heard = new SubscriptionIndex();
     container.registerInstance(SubscriptionIndex, heard);
@@ -30,7 +29,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
       routes: [
         path('/ws/things/', ThingConsumer),
         path('/ws/instance/', InstanceConsumer),
-        path('/ws/mux/', demultiplexer({ things: InstanceConsumer, codes: CodeConsumer })),
+        path('/ws/mux/', demultiplexer({ things: InstanceConsumer, countries: CountryConsumer })),
       ],
     });
     ann = await connect(app, '/ws/instance/');
@@ -57,31 +56,32 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
       request_id: 5,
     });
     expect(await bob.receive()).to.deep.equal(event('update', { ...alpha, name: 'thenewname', count: 0 }, 4));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await bob.receive()).to.deep.equal(deleted(4, 1));
   });
 
   it('S262 keeps the subscriptions of two consumers of two models apart', async () => {
-    server.em.persist(server.em.create(CodeThing, { code: '1', name: 'one' }));
-    await server.em.flush();
+    const em = database.orm.em.fork();
+    const country = em.create(Country, { code: '1', name: 'one' });
+    await em.flush();
     await using bob = await connect(app, '/ws/mux/');
-    expect(await subscribe(bob.channel('codes'), '1', 4)).to.equal(201);
+    expect(await subscribe(bob.channel('countries'), '1', 4)).to.equal(201);
     expect(await subscribe(bob.channel('things'), 1, 4)).to.equal(201);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await bob.channel('things').receive()).to.deep.equal(event('update', alpha, 4));
-    await bob.channel('codes').expectSilence();
-    (await server.em.findOneOrFail(CodeThing, { code: '1' })).name = 'uno';
-    await server.em.flush();
-    expect(await bob.channel('codes').receive()).to.deep.equal(event('update', { code: '1', name: 'uno' }, 4));
+    await bob.channel('countries').expectSilence();
+    country.name = 'uno';
+    await em.flush();
+    expect(await bob.channel('countries').receive()).to.deep.equal(event('update', { code: '1', name: 'uno' }, 4));
     await bob.channel('things').expectSilence();
   });
 
   it('S264 tells two rows under the ids of their own subscriptions', async () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 2, 5);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
-    await server.save(2, { count: 1 });
+    await save(database.orm, 2, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', beta, 5));
   });
 
@@ -184,6 +184,8 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
         code: 'parse_error',
       });
     }
+    await save(database.orm, 1, { count: 1 });
+    await ann.expectSilence();
   });
 
   it('S271 (differs) answers a subscription without a key with 400', async () => {
@@ -209,10 +211,10 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   it('S274 tells a row once for each request id', async () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 1, 5);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 5));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     expect(await ann.receive()).to.deep.equal(deleted(5, 1));
   });
@@ -224,7 +226,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     ann.sendText('{"action": "subscribe_instance", "pk": 1, "request_id": 1.0}');
     expect(await ann.receive()).to.deep.equal(subscribed(1));
     await subscribe(ann, 1, '1');
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha));
     expect(await ann.receive()).to.deep.equal(event('update', alpha, '1'));
     await ann.expectSilence();
@@ -233,28 +235,31 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   it('S276 one request id may hold two rows, and ends for both', async () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 2, 4);
-    await server.save(2, { count: 1 });
+    await save(database.orm, 2, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', beta, 4));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(unsubscribed(4));
-    await server.save(2, { count: 2 });
+    await save(database.orm, 2, { count: 2 });
     await ann.expectSilence();
   });
 
   it('S277 tells nothing after an unsubscription', async () => {
     await subscribe(ann, 1, 4);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(unsubscribed(4));
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     await ann.expectSilence();
   });
 
-  it('S279 an unsubscription without a request id ends all of the row', async () => {
+  it('S279 an unsubscription without a request id ends all of the row, and none of another row', async () => {
     await subscribe(ann, 1, 4);
-    await subscribe(ann, 1, 5);
+    await subscribe(ann, '1', 5);
+    await subscribe(ann, 2, 6);
     ann.send({ action: 'unsubscribe_instance', pk: 1 });
     expect(await ann.receive()).to.deep.equal(unsubscribed(null));
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
+    await save(database.orm, 2, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', beta, 6));
     await ann.expectSilence();
   });
 
@@ -262,7 +267,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 1, 5);
     await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 });
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 5));
     await ann.expectSilence();
   });
@@ -270,31 +275,31 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   it('S281 (differs) the other one goes on after an event too', async () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 1, 5);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     await ann.receive();
     await ann.receive();
     await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 });
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 5));
     await ann.expectSilence();
   });
 
   it('S282 (differs) ending an id that never subscribed ends nothing else', async () => {
     await subscribe(ann, 1, 4);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     await ann.receive();
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 999 })).to.deep.equal(unsubscribed(999));
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
   });
 
   it('S284 a row that is created again under its old key is a create', async () => {
     await subscribe(ann, 1, 4);
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
-    server.em.clear();
-    server.em.persist(server.em.create(Thing, { id: 1, name: 'again', shelf: 7 }));
-    await server.em.flush();
+    const em = database.orm.em.fork();
+    em.create(Thing, { id: 1, name: 'again', shelf: 7 });
+    await em.flush();
     expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'again', shelf: 7 }, 4));
   });
 

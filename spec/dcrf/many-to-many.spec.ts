@@ -25,7 +25,7 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
-import { fill, save, Tag, Thing, things } from './observer-support.js';
+import { fill, save, Tag, Thing, thingModels } from '../support/things.js';
 
 @injectable()
 class TaggedSerializer extends ModelSerializer(Thing, { fields: ['id', 'name', 'tags'], readOnly: ['id'] }) {}
@@ -78,7 +78,7 @@ class Watching extends ApiConsumer {
 }
 
 describe('Many-to-many relations, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_many_to_many', things);
+  const database = useDatabase('dcrf_many_to_many', thingModels);
   let app: App;
   before(() => {
     app = createApp({
@@ -194,7 +194,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
     await database.orm.em.getConnection().execute('insert into "thing_tags" ("thing_id", "tag_id") values (1, 1)');
     const em = database.orm.em.fork();
     const tag = await em.findOneOrFail(Tag, 1);
-    tag.label = 'crimson';
+    tag.name = 'crimson';
     await em.flush();
     await ann.expectSilence();
     em.remove(tag);

@@ -1,53 +1,15 @@
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
-import {
-  Action,
-  type ActionContext,
-  ApiConsumer,
-  type App,
-  Consumer,
-  createApp,
-  demultiplexer,
-  GroupsForConsumer,
-  GroupsForSignal,
-  type ModelEvent,
-  ModelObserver,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { Action, type App, Consumer, createApp, demultiplexer, path } from 'signalbox';
 import { connect, type TestChannel } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
-import { models, ShortSerializer, Thing } from './crud-support.js';
-import { Server, subscribe, ThingConsumer } from './instance-support.js';
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
+import { createThing, fill, removeThing, save, thingModels } from '../support/things.js';
+import { subscribe, ThingConsumer } from './instance-support.js';
+import { ByShelf } from './observer-consumers.js';
 
 @Consumer()
-class ShelfConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async subscribeToShelf({ shelf }: ShelfKey, context: ActionContext) {
-    await this.subscribe(this.onThing, { shelf }, context);
-  }
-
-  @ModelObserver(() => Thing, { serializer: ShortSerializer })
-  async onThing(change: ModelEvent<ShortSerializer>, subscription: Subscription<ShelfKey>) {
-    await subscription.send(change);
-  }
-
-  @GroupsForSignal('onThing')
-  protected *groupsOfThing(thing: Thing) {
-    yield `shelf-${thing.shelf}`;
-  }
-
-  @GroupsForConsumer('onThing')
-  protected *groupsOfShelf({ shelf }: ShelfKey) {
-    yield `shelf-${shelf}`;
-  }
-
+class ShelfConsumer extends ByShelf {
   @Action()
   *countdown() {
     yield { left: 2 };
@@ -65,14 +27,12 @@ const alpha = { id: 1, name: 'alpha', shelf: 1, count: 0 };
 const uuid = '2a0c6d4e-6d0c-4b7e-9f58-0a8f4d7b7c11';
 
 describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
-  const database = useDatabase('dcrf_multiplexer', models);
+  const database = useDatabase('dcrf_multiplexer', thingModels);
   let app: App;
-  let server: Server;
   let providers: ReturnType<typeof testProviders>;
 
   beforeEach(async () => {
-    server = new Server(database.orm);
-    await server.fill();
+    await fill(database.orm);
     providers = testProviders();
     app = createApp({
       orm: database.orm,
@@ -99,7 +59,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     expect(await ann.receive()).to.have.property('stream', 'shelves');
     ann.send({ stream: 'things', payload: { action: 'subscribe_instance', pk: 1, request_id: 'u3' } });
     expect(await ann.receive()).to.deep.equal({ stream: 'things', payload: subscribed('u3') });
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     expect(await ann.receive()).to.deep.equal({
       stream: 'things',
       payload: event('update', { ...alpha, count: 2 }, 'u3'),
@@ -154,7 +114,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     ann.send({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' });
     expect(await ann.receive()).to.include({ request_id: 'patch', response_status: 200 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 5 }, uuid));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(uuid, 1));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid })).to.deep.equal(unsubscribed(uuid));
   });
@@ -167,27 +127,26 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     const ann = await things();
     expect(await subscribe(ann, 1, uuid)).to.equal(201);
     expect(await subscribe(ann, 1, uuid)).to.equal(201);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 1 }, uuid));
     await ann.expectSilence();
     await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid });
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid })).to.deep.equal(unsubscribed(uuid));
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     await ann.expectSilence();
   });
 
   it('S301 serves subscribe actions of its own, with creates among the events', async () => {
     await using ann = await connect(app, '/ws/mux/');
     const shelves = ann.channel('shelves');
-    expect(await shelves.request('subscribe_to_shelf', { request_id: uuid, shelf: 7 })).to.deep.equal({
+    expect(await shelves.request('subscribe_shelf', { request_id: uuid, shelf: 7 })).to.deep.equal({
       errors: [],
       data: null,
-      action: 'subscribe_to_shelf',
+      action: 'subscribe_shelf',
       response_status: 201,
       request_id: uuid,
     });
-    server.em.persist(server.em.create(Thing, { name: 'delta', shelf: 7 }));
-    await server.em.flush();
+    await createThing(database.orm, 'delta', 7);
     expect(await shelves.receive()).to.deep.equal(event('create', { id: 4, name: 'delta', shelf: 7 }, uuid));
   });
 
@@ -207,7 +166,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     const ann = await things();
     await subscribe(ann, 1, uuid);
     providers.clock.advance(7 * 86_400_000);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 1 }, uuid));
   });
 });

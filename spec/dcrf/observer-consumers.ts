@@ -9,22 +9,23 @@ import {
   GroupsForSignal,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   type Subscription,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
-import { Thing } from './observer-support.js';
-
-@injectable()
-export class ThingSerializer extends ModelSerializer(Thing, { fields: ['id', 'name', 'shelf'] }) {}
-
-export class ShelfKey {
-  @IsInt() shelf!: number;
-}
+import { ShelfKey, ShortSerializer, Thing } from '../support/things.js';
 
 export class NameOfShelf {
   @IsOptional() @IsInt() shelf?: number;
   @IsOptional() @IsInt() pk?: number;
+}
+
+/** Subscribes to what its observer says of all things. */
+export abstract class Watching extends ApiConsumer {
+  abstract onThing(event: ModelEvent<Thing, unknown>, subscription: Subscription<object>): Promise<void>;
+
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
 }
 
 /** Every thing, without a serializer: the data are `{ pk }`. */
@@ -64,8 +65,8 @@ export class ByShelf extends ApiConsumer {
     await this.unsubscribe(this.onThing, { shelf }, context);
   }
 
-  @ModelObserver(() => Thing, { serializer: ThingSerializer })
-  async onThing(event: ModelEvent<ThingSerializer>, subscription: Subscription<ShelfKey>) {
+  @ModelObserver(() => Thing, { serializer: ShortSerializer })
+  async onThing(event: ModelEvent<ShortSerializer>, subscription: Subscription<ShelfKey>) {
     await subscription.send(event);
   }
   @GroupsForSignal('onThing') protected *groupsOfThing({ shelf }: Thing) {

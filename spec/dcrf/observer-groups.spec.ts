@@ -1,8 +1,5 @@
 import { expect } from 'chai';
 import {
-  Action,
-  ActionContext,
-  ApiConsumer,
   type App,
   Consumer,
   createApp,
@@ -19,17 +16,12 @@ import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { queriesOf } from '../support/queries.js';
-import { BothSides, ByShelf, TwoGroups } from './observer-consumers.js';
-import { createThing, fill, save, Thing, things } from './observer-support.js';
+import { createThing, fill, save, Thing, thingModels } from '../support/things.js';
+import { BothSides, ByShelf, TwoGroups, Watching } from './observer-consumers.js';
 
 /** The groups of a subscription come from who is connected. */
 @Consumer()
-class Mine extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
-
+class Mine extends Watching {
   @ModelObserver(() => Thing)
   async onThing(event: ModelEvent<Thing, { pk: number }>, subscription: Subscription<object>) {
     await subscription.send(event);
@@ -44,12 +36,7 @@ class Mine extends ApiConsumer {
 
 /** Groups that are none. */
 @Consumer()
-class Groupless extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
-
+class Groupless extends Watching {
   @ModelObserver(() => Thing)
   async onThing(event: ModelEvent<Thing, { pk: number }>, subscription: Subscription<object>) {
     await subscription.send(event);
@@ -63,7 +50,7 @@ class Groupless extends ApiConsumer {
 }
 
 describe('Groups and moves, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_groups', things);
+  const database = useDatabase('dcrf_groups', thingModels);
   const logger = new MemoryLogger();
   let app: App;
   before(() => {
@@ -160,7 +147,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await save(database.orm, 1, { count: 1 });
     expect(await bob.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', shelf: 1 }, 2));
     await ann.expectSilence();
-    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be announced.');
+    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be sent as an event.');
   });
 
   it('S220 (differs) costs no query and no recursion where rows are loaded in part', async () => {

@@ -11,8 +11,8 @@ import {
   type Subscription,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { AllThings } from './observer-consumers.js';
-import { Thing } from './observer-support.js';
+import { Thing } from '../support/things.js';
+import { AllThings, Watching } from './observer-consumers.js';
 
 type Heard<Body> = ModelEvent<Thing, Body>;
 
@@ -46,11 +46,7 @@ function noteOf(row: Thing): unknown {
 }
 
 @Consumer()
-export class Notes extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
+export class Notes extends Watching {
   @ModelObserver(() => Thing, { body: (row) => ({ body: noteOf(row as Thing) }) })
   async onThing(event: Heard<{ body: unknown }>, subscription: Subscription<object>) {
     await subscription.send(event);
@@ -58,11 +54,7 @@ export class Notes extends ApiConsumer {
 }
 
 @Consumer()
-export class Failing extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
+export class Failing extends Watching {
   @ModelObserver(() => Thing)
   async onThing(event: Heard<{ pk: number }>, subscription: Subscription<object>) {
     if (event.action === 'update') throw new Error('no');
@@ -83,11 +75,7 @@ export class Underscored extends ApiConsumer {
 }
 
 @Consumer()
-export class Dup extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
+export class Dup extends Watching {
   @ModelObserver(() => Thing)
   async onThing({ action }: Heard<{ pk: number }>, subscription: Subscription<object>) {
     await subscription.send({ action, data: { via: 'Dup' } });
@@ -95,11 +83,7 @@ export class Dup extends ApiConsumer {
 }
 
 @Consumer()
-export class DupToo extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
+export class DupToo extends Watching {
   @ModelObserver(() => Thing)
   async onThing({ action }: Heard<{ pk: number }>, subscription: Subscription<object>) {
     await subscription.send({ action, data: { via: 'DupToo' } });
@@ -108,11 +92,7 @@ export class DupToo extends ApiConsumer {
 
 /** Frames of the application's own shape, as a handler of DCRF sends them. */
 @Consumer()
-export class Bare extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
+export class Bare extends Watching {
   @ModelObserver(() => Thing)
   async onThing({ action, data }: Heard<{ pk: number }>, { requestId }: Subscription<object>) {
     this.sendJson({ body: data, action, ids: [requestId] });
@@ -134,7 +114,7 @@ let release: (() => void) | undefined;
 
 /** Is busy until it is told to finish. */
 @Consumer()
-export class Busy extends ApiConsumer {
+export class Busy extends Watching {
   /** How often a row was shown. */
   static shown = 0;
 
@@ -142,10 +122,6 @@ export class Busy extends ApiConsumer {
     release?.();
   }
 
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
   @Action()
   async slow() {
     await new Promise<void>((resolve) => {

@@ -3,8 +3,8 @@ import { type App, createApp, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
+import { createThing, fill, removeThing, save, thingModels } from '../support/things.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { createThing, fill, removeThing, save, things } from './observer-support.js';
 
 const noId = {
   errors: ['A subscription needs a request_id.'],
@@ -16,7 +16,7 @@ const noId = {
 };
 
 describe('Request ids and unsubscribing, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_request_ids', things);
+  const database = useDatabase('dcrf_request_ids', thingModels);
   let app: App;
   before(() => {
     app = createApp({

@@ -10,7 +10,8 @@ import {
   Permissions,
 } from 'signalbox';
 import { failure, invalid, reply } from '../support/frames.js';
-import { ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
+import { ShortSerializer, short, Thing } from '../support/things.js';
+import { useScenarios } from './crud-support.js';
 
 class Pairs extends LimitOffsetPaginator {
   override readonly pageSize = 2;

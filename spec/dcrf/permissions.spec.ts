@@ -20,6 +20,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { failure, reply } from '../support/frames.js';
+import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
 
 let asked: string[] = [];
@@ -160,7 +161,7 @@ function under(...expressions: PermissionExpression[]) {
 }
 
 const denied = 'You do not have permission to perform this action.';
-const alice = { user: { id: 1, username: 'alice' } as never };
+const alice = { user: { id: 1, username: 'alice' } };
 
 describe('DCRF: permissions', () => {
   const serve = useServer();
@@ -171,16 +172,6 @@ describe('DCRF: permissions', () => {
 
   async function open(...expressions: PermissionExpression[]): Promise<App> {
     return serve([path('/', under(...expressions))]).app;
-  }
-
-  /** The status that a handshake is refused with. */
-  async function refusal(app: App, options = {}): Promise<unknown> {
-    try {
-      await connect(app, '/', options);
-    } catch (error) {
-      return error;
-    }
-    throw new Error('The handshake was not refused.');
   }
 
   async function statusUnder(expression: PermissionExpression, options = {}): Promise<number> {
@@ -202,7 +193,7 @@ describe('DCRF: permissions', () => {
     expect(await a.receive()).to.deep.equal(reply('target', { response: true }, 10));
     expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect', 'Yes target', 'AlsoYes target']);
     asked = [];
-    await refusal(await open(all(Yes, Never, AlsoYes)));
+    expect(await refusal(await open(all(Yes, Never, AlsoYes)), '/')).to.include({ status: 401 });
     expect(asked).to.deep.equal(['Yes connect', 'Never connect']);
     asked = [];
     expect(await statusUnder(all(Yes, No, AlsoYes))).to.equal(403);
@@ -220,20 +211,20 @@ describe('DCRF: permissions', () => {
   it('S054 is satisfied with one of any()', async () => {
     await using _ = await connect(await open(any(Never, Yes)), '/');
     expect(asked).to.deep.equal(['Never connect', 'Yes connect']);
-    expect(await refusal(await open(any(Never, NoConnect)))).to.include({ status: 401 });
+    expect(await refusal(await open(any(Never, NoConnect)), '/')).to.include({ status: 401 });
   });
 
   it('S055 wants both of all()', async () => {
     await using _ = await connect(await open(all(Yes, AlsoYes)), '/');
     expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect']);
-    expect(await refusal(await open(all(Yes, Never)))).to.include({ status: 401 });
-    expect(await refusal(await open(all(Never, Yes)))).to.include({ status: 401 });
+    expect(await refusal(await open(all(Yes, Never)), '/')).to.include({ status: 401 });
+    expect(await refusal(await open(all(Never, Yes)), '/')).to.include({ status: 401 });
   });
 
   it('S056 takes not() of a permission that refuses for a yes, and of one that agrees for a no', async () => {
     await using _ = await connect(await open(not(Never)), '/');
     expect(asked).to.deep.equal(['Never connect']);
-    expect(await refusal(await open(not(Yes)))).to.include({ status: 401 });
+    expect(await refusal(await open(not(Yes)), '/')).to.include({ status: 401 });
   });
 
   it('S057 wants all of several expressions', async () => {
@@ -244,7 +235,7 @@ describe('DCRF: permissions', () => {
       [any(Never, Yes), all(Yes, Never), not(Never)],
       [any(Never, Yes), all(Yes, AlsoYes), not(Yes)],
     ])
-      expect(await refusal(await open(...expressions))).to.include({ status: 401 });
+      expect(await refusal(await open(...expressions), '/')).to.include({ status: 401 });
   });
 
   it('S059 answers 403 to a refused action, and the socket lives on', async () => {
@@ -288,7 +279,7 @@ describe('DCRF: permissions', () => {
   });
 
   it('S064 (differs) refuses the handshake with 401 where no user is logged in', async () => {
-    expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401 });
+    expect(await refusal(await open(IsAuthenticated), '/')).to.include({ status: 401 });
   });
 
   it('S064 (differs) lets any client connect where the permission stands on the action, which answers 403', async () => {
@@ -307,12 +298,12 @@ describe('DCRF: permissions', () => {
   });
 
   it('S066 (differs) takes null for no user', async () => {
-    expect(await refusal(await open(IsAuthenticated), { user: null })).to.include({ status: 401 });
+    expect(await refusal(await open(IsAuthenticated), '/', { user: null })).to.include({ status: 401 });
   });
 
   it('S067 (differs) lets not(IsAuthenticated) connect exactly the clients that are not logged in', async () => {
     expect(await statusUnder(not(IsAuthenticated))).to.equal(200);
-    expect(await refusal(await open(not(IsAuthenticated)), alice)).to.include({ status: 403 });
+    expect(await refusal(await open(not(IsAuthenticated)), '/', alice)).to.include({ status: 403 });
     expect(await statusUnder(not(No))).to.equal(200);
   });
 
@@ -343,13 +334,13 @@ describe('DCRF: permissions', () => {
 
   it('S075 (differs) asks IsAuthenticated at the handshake and at every action', async () => {
     const app = await open(IsAuthenticated);
-    expect(await refusal(app)).to.include({ status: 401 });
+    expect(await refusal(app, '/')).to.include({ status: 401 });
     await using b = await connect(app, '/', alice);
     expect(await b.request('target', { request_id: 1 })).to.deep.equal(reply('target', { response: true }));
   });
 
   it('S076 (differs) refuses every client where no middleware authenticates', async () => {
-    expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401, code: 'not_authenticated' });
+    expect(await refusal(await open(IsAuthenticated), '/')).to.include({ status: 401, code: 'not_authenticated' });
   });
 
   it('S077 (differs) lets a permission tell reading actions from others by their name', async () => {
@@ -365,7 +356,7 @@ describe('DCRF: permissions', () => {
   });
 
   it('S079 (differs) refuses the connect with one permission, and passes its not() and nested ones', async () => {
-    expect(await refusal(await open(Never))).to.include({ status: 401 });
+    expect(await refusal(await open(Never), '/')).to.include({ status: 401 });
     expect(await statusUnder(not(Never))).to.equal(200);
     expect(await statusUnder(any(all(Yes, AlsoYes), Never))).to.equal(200);
   });
@@ -399,7 +390,7 @@ describe('DCRF: permissions', () => {
     }
     const routes = [path('/', PlainConsumer), path('/open/', under(Yes))];
     const { app } = serve(routes, { permissions: [IsAuthenticated] });
-    expect(await refusal(app)).to.include({ status: 401 });
+    expect(await refusal(app, '/')).to.include({ status: 401 });
     await using a = await connect(app, '/', alice);
     expect(await a.request('list')).to.include({ response_status: 200 });
     await using b = await connect(app, '/open/');

@@ -22,7 +22,7 @@ import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { RoomKey } from '../support/rooms.js';
-import { things } from './observer-support.js';
+import { thingModels } from '../support/things.js';
 
 class Fired {
   @IsString() text!: string;
@@ -142,7 +142,7 @@ class Listening extends ApiConsumer {
 }
 
 describe('Observers of signals, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_signals', things);
+  const database = useDatabase('dcrf_signals', thingModels);
   const logger = new MemoryLogger();
   let app: App;
   before(() => {
@@ -231,8 +231,8 @@ describe('Observers of signals, as DCRF recorded them', () => {
 
   it('refuses a payload that is no data where it is sent', () => {
     const told =
-      'Signal.send: was given what cannot be sent on: payload.text is a function. ' +
-      'Send plain data: the key of an entity, or what of it is to be shown.';
+      'Signal.send: was given a payload that cannot be sent: payload.text is a function. ' +
+      'Send plain data: the key of an entity, or the values to show.';
     expect(() => fired.send({ text: (() => 't') as never })).to.throw(ConfigurationError, told);
   });
 
@@ -263,10 +263,23 @@ describe('Observers of signals, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('on_fired', {}));
   });
 
-  it('costs nothing after the application is closed', async () => {
-    const other = createApp({ orm: database.orm, routes: [path('/ws/signal/', SignalConsumer)] });
+  it('asks no observer of an application that is closed', async () => {
+    const asked: string[] = [];
+    @Consumer()
+    class Asking extends SignalConsumer {
+      @Observer(fired, { atOnce: true, when: ({ text }) => asked.push(text) > 0 })
+      override async onFiredAtOnce(event: SignalEvent<Fired>, subscription: Subscription<object>) {
+        await subscription.send(event);
+      }
+    }
+    const other = createApp({ orm: database.orm, routes: [path('/ws/asking/', Asking)] });
+    await using ann = await connect(other, '/ws/asking/');
+    await ann.request('subscribe_at_once', { request_id: 1 });
+    fired.send({ text: 'open' });
+    expect(await ann.receive()).to.deep.equal(event('on_fired_at_once', { text: 'open' }));
     await other.close();
-    fired.send({ text: 't' });
+    fired.send({ text: 'closed' });
     await app.idle();
+    expect(asked).to.deep.equal(['open']);
   });
 });

@@ -16,7 +16,8 @@ import type { TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { until } from '../support/deadline.js';
 import { failure, invalid, reply } from '../support/frames.js';
-import { ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
+import { ShortSerializer, short, Thing } from '../support/things.js';
+import { useScenarios } from './crud-support.js';
 
 class Pairs extends LimitOffsetPaginator {
   override readonly pageSize = 2;

@@ -16,22 +16,22 @@ import {
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
 import { event } from '../support/frames.js';
+import { lockWaits } from '../support/locks.js';
+import { fill, Person, save, Tag, Thing, thingModels } from '../support/things.js';
 import { unreportedWriters, writeBoth } from '../support/unreported-writers.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { fill, Owner, save, Tag, Thing, things } from './observer-support.js';
 
 @Consumer()
-class AllOwners extends ApiConsumer {
-  @ModelObserver(() => Owner)
-  async onOwner(event: ModelEvent<Owner>, subscription: Subscription) {
+class AllPeople extends ApiConsumer {
+  @ModelObserver(() => Person)
+  async onPerson(event: ModelEvent<Person>, subscription: Subscription) {
     await subscription.send(event);
   }
 }
 
 describe('Writes past the unit of work, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_unreported', things);
+  const database = useDatabase('dcrf_unreported', thingModels);
   const logger = new MemoryLogger();
   const container = rootContainer.createChildContainer();
   let app: App;
@@ -61,7 +61,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   });
 
   const warned = () => logger.at('warn').map(({ message, fields }) => `${message} ${fields['model']}`);
-  const warning = 'Rows were written of which no observer hears. Thing';
+  const warning = 'Rows were written, and no observer receives the change. Thing';
 
   it('S191 (differs) tells what the unit of work and upserts write, and warns of native, bulk and raw writes', async () => {
     await using ann = await connect(app, '/ws/all-things/');
@@ -92,7 +92,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     for (const count of [1, 2, 3]) await em.nativeUpdate(Thing, { id: 1 }, { count });
     expect(warned()).to.deep.equal([warning]);
     await announcer.announcing(Thing, [1], () => em.nativeUpdate(Thing, { id: 1 }, { count: 9 }));
-    await em.nativeUpdate(Owner, { id: 1 }, { username: 'nobody observes owners' });
+    await em.nativeUpdate(Person, { id: 1 }, { username: 'nobody observes people' });
     expect(warned()).to.deep.equal([warning]);
   });
 
@@ -109,11 +109,11 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     const own = rootContainer.createChildContainer();
     const log = new MemoryLogger();
     own.registerInstance(Logger, log);
-    const routes = [path('/things/', AllThings), path('/owners/', AllOwners)];
+    const routes = [path('/things/', AllThings), path('/people/', AllPeople)];
     const other = createApp({ orm: database.orm, container: own, settings: { development: true }, routes });
     const em = database.orm.em.fork();
-    for (const model of [Thing, Owner, Thing, Owner]) await writeBoth(em, model, 77);
-    expect(log.at('warn').map(({ fields }) => fields['model'])).to.deep.equal(['Thing', 'Owner']);
+    for (const model of [Thing, Person, Thing, Person]) await writeBoth(em, model, 77);
+    expect(log.at('warn').map(({ fields }) => fields['model'])).to.deep.equal(['Thing', 'Person']);
     await other.close();
   });
 
@@ -133,8 +133,8 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
       ['a native update', (em) => em.nativeUpdate(Thing, { id: 1 }, { count: 4 })],
     ];
     const hooks: readonly [string, (em: EntityManager) => Promise<unknown>][] = [
-      ['flush', async (em) => em.assign(await em.findOneOrFail(Tag, 1), { label: 'anew' }) && em.flush()],
-      ['upsert', (em) => em.upsert(Tag, { id: 2, label: 'anew' })],
+      ['flush', async (em) => em.assign(await em.findOneOrFail(Tag, 1), { name: 'anew' }) && em.flush()],
+      ['upsert', (em) => em.upsert(Tag, { id: 2, name: 'anew' })],
     ];
     for (const [what, writes] of cases) {
       for (const [name, run] of hooks) {
@@ -159,7 +159,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await em.flush();
     expect(warned()).to.deep.equal([]);
     await em.nativeDelete(Tag, { id: 1 });
-    expect(warned()).to.deep.equal(['The database may change rows of which no observer hears. Thing']);
+    expect(warned()).to.deep.equal(['The database may change rows, and no observer receives the change. Thing']);
     expect(String(logger.at('warn')[0]?.fields['place'])).to.match(/unreported-writes\.spec/);
   });
 
@@ -237,13 +237,6 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  /** Resolves once a statement waits for a lock in this database; in others of the server, statements of others may. */
-  async function blocked(): Promise<void> {
-    const em = database.orm.em.fork();
-    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    await until(async () => (await em.execute(waiting)).length > 0, 'The lock');
-  }
-
   /**
    * Commits what `first` writes while `second` waits for its rows. The database answers both at about the same time, and
    * the process may read the second answer first; then the events come in that order (docs/guarantees.md). Here the second
@@ -256,7 +249,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
       await first(em);
       await em.flush();
       written = held.run(answered.promise, second);
-      await blocked();
+      await lockWaits(database.orm.em);
     });
     answered.resolve();
     await written;
@@ -299,7 +292,8 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     const meanwhile = (write: (em: EntityManager, thing: Thing) => Promise<void>, row: object) =>
       secondly(
         async (em) => write(em, await em.findOneOrFail(Thing, 1)),
-        () => upsert(row),
+        // MikroORM 7.2.1 reads a decimal that the upsert leaves out and that is null as 'null', and then writes that.
+        () => upsert({ price: null, ...row }),
       );
 
     it(`tells an upsert ${where} by the row that was moved while it waited`, async () => {

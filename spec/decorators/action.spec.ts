@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import { Action, ActionContext, ApiConsumer, ConfigurationError, DetailAction } from 'signalbox';
 import { z } from 'zod';
-import { declaredActions } from '#signalbox/dispatch/action-declaration.js';
+import { declaredActions } from '#signalbox/dispatch/actions.js';
 import { Room } from '../support/entities.js';
 import type { ImportedAsType, Shape } from '../support/shapes.js';
 

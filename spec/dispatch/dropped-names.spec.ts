@@ -74,7 +74,7 @@ const noted: readonly [string, string, object, readonly [string, object][]][] = 
   ['/rooms/', 'delete', { pk: 1, data: {} }, [[kwargs, { action: 'delete', dropped: ['data'] }]]],
 ];
 
-describe('Names that nobody asked for', () => {
+describe('Names that no action asks for', () => {
   const database = useDatabase('dropped_names');
   let providers: TestProviders;
   let app: App;

@@ -2,21 +2,16 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   Clock,
   Consumer,
   Logger,
   NotAuthenticated,
   NotFound,
-  Observer,
   type Permission,
   PermissionDenied,
   Permissions,
   path,
-  Signal,
-  type SignalEvent,
-  type Subscription,
   Throttled,
   type TraceAttributes,
   Tracer,
@@ -25,6 +20,7 @@ import {
 import { connect, MemoryCounters, TestClock } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import type { LogSettings } from '#signalbox/settings.js';
+import { BellObserver, bells } from '../support/bells.js';
 import { testProviders } from '../support/providers.js';
 import { useServer } from '../support/serving.js';
 
@@ -54,11 +50,9 @@ const failing: Readonly<Record<string, Tracer['run']>> = {
     }),
 };
 
-const bells = new Signal<{ readonly bell: string }>();
-
 @Consumer()
 @injectable()
-class Talking extends ApiConsumer {
+class Talking extends BellObserver {
   constructor(
     private readonly logger: Logger,
     private readonly clock: Clock,
@@ -138,19 +132,9 @@ class Talking extends ApiConsumer {
     }
   }
 
-  @Action({ status: 201 })
-  async listen(context: ActionContext) {
-    await this.subscribe(this.onBell, {}, context);
-  }
-
   @Action()
   async ring() {
     bells.send({ bell: 'front' });
-  }
-
-  @Observer(bells)
-  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
-    await subscription.send(event);
   }
 }
 

@@ -34,13 +34,10 @@ import { injectable } from 'tsyringe';
 import { z } from 'zod';
 import { entities, Message, Room } from '../support/entities.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { RoomKey } from '../support/rooms.js';
+import { RoomKey, RoomMessageSerializer } from '../support/rooms.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'host'] }) {}
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room', 'text'] }) {}
 
 class Words {
   @IsString() text!: string;
@@ -67,8 +64,8 @@ class RoomConsumer extends mix(
     await this.subscribe(this.onMessage, { room }, context);
   }
 
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription<RoomKey>) {
     await subscription.send(event);
   }
   @GroupsForSignal('onMessage') protected *groupsOfMessage(message: Message) {
@@ -255,7 +252,7 @@ describe('The AsyncAPI document', () => {
       })),
     });
     const created = message('ws_chat_tenant', 'rooms.onMessage.create')?.payload.properties?.['payload'];
-    expect(created?.properties?.['data']).to.deep.equal({ $ref: '#/components/schemas/MessageSerializer' });
+    expect(created?.properties?.['data']).to.deep.equal({ $ref: '#/components/schemas/RoomMessageSerializer' });
     const deleted = message('ws_chat_tenant', 'rooms.onMessage.delete')?.payload.properties?.['payload'];
     expect(deleted?.properties).to.deep.include({
       response_status: { const: 204 },

@@ -34,13 +34,10 @@ import { type ExplorerOptions, explorer } from 'signalbox/explorer';
 import { injectable } from 'tsyringe';
 import { Message, Room } from '../support/entities.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
-import { RoomKey } from '../support/rooms.js';
+import { RoomKey, RoomMessageSerializer } from '../support/rooms.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'archived'] }) {}
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room', 'text'] }) {}
 
 /** `?as=ann` logs in as ann, `?as=nobody` as no user. */
 @injectable()
@@ -95,7 +92,7 @@ class MessageConsumer extends ApiConsumer {
   @Action({ status: 201, atomic: true })
   async say({ room, text }: CreateMessage) {
     const message = this.em.create(Message, { room: this.em.getReference(Room, room), text });
-    return reply(message, { serializer: MessageSerializer });
+    return reply(message, { serializer: RoomMessageSerializer });
   }
 
   @Action({ status: 201 })
@@ -108,8 +105,8 @@ class MessageConsumer extends ApiConsumer {
     return this.em.count(Message);
   }
 
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription<RoomKey>) {
     if (event.action === 'delete' || event.data.text !== '') await subscription.send(event);
   }
   @GroupsForSignal('onMessage') protected *groupsOfMessage({ room }: Message) {

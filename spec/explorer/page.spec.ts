@@ -187,10 +187,8 @@ describe('The page of the explorer, in Chromium', () => {
     const first = page.locator('.change').first().locator('.why');
     await say('1', 'there');
     await page.waitForSelector('.change:has-text("Message 2")');
-    await page.waitForSelector('.why:has-text("none of the groups")');
-    expect(await first.textContent()).to.equal(
-      'Request #2 listens to room-2, which is none of the groups of this row.',
-    );
+    await page.waitForSelector('.why:has-text("which are not groups")');
+    expect(await first.textContent()).to.equal('Request #2 listens to room-2, which are not groups of this row.');
     await say('2', 'psst');
     await page.waitForSelector('.why:has-text("NoWhispers says no")');
     expect(await first.textContent()).to.equal(

@@ -97,7 +97,7 @@ describe('Filters of a model consumer', () => {
   }
 
   const unknown = (name: string, list: readonly string[]) =>
-    `${JSON.stringify(name)} is not known here. Known are ${list.join(', ')}.`;
+    `${JSON.stringify(name)} is not known here. Known names are ${list.join(', ')}.`;
   const refused: readonly (readonly [object, object])[] = [
     [{ filter: { hidden: true } }, { 'filter.hidden': [unknown('hidden', filters.fields)] }],
     [{ filter: { $or: [] } }, { 'filter.$or': [unknown('$or', filters.fields)] }],
@@ -106,7 +106,7 @@ describe('Filters of a model consumer', () => {
     [{ filter: { shelf: { $gt: 1 } } }, { 'filter.shelf.$gt': [unknown('$gt', ['exact', 'in'])] }],
     [{ filter: { shelf: null } }, { 'filter.shelf': ['This field may not be null.'] }],
     [{ filter: { name: 4 } }, { 'filter.name': ['Not a valid string.'] }],
-    [{ filter: { owner: 'x' } }, { 'filter.owner': ['"x" is no key.'] }],
+    [{ filter: { owner: 'x' } }, { 'filter.owner': ['"x" is not a key.'] }],
     [
       { filter: { shelf: 'x', name: 4 } },
       { 'filter.shelf': ['A valid integer is required.'], 'filter.name': ['Not a valid string.'] },
@@ -116,8 +116,8 @@ describe('Filters of a model consumer', () => {
     [{ filter: [] }, { filter: ['Invalid data. Expected an object.'] }],
     [{ ordering: 'hidden' }, { ordering: [unknown('hidden', filters.ordering)] }],
     [{ ordering: '--name' }, { ordering: [unknown('--name', filters.ordering)] }],
-    [{ ordering: ['name', 4] }, { ordering: ['4 is not known here. Known are name, shelf.'] }],
-    [{ ordering: null }, { ordering: ['null is not known here. Known are name, shelf.'] }],
+    [{ ordering: ['name', 4] }, { ordering: ['4 is not known here. Known names are name, shelf.'] }],
+    [{ ordering: null }, { ordering: ['null is not known here. Known names are name, shelf.'] }],
     [{ search: 4 }, { search: ['Not a valid string.'] }],
     [{ search: null }, { search: ['Not a valid string.'] }],
     [{ search: '\u0000' }, { search: ['Null characters are not allowed.'] }],

@@ -291,10 +291,15 @@ describe('The operators of filters', () => {
     [
       { title: { lt: 'x' } },
       {
-        'filter.title.lt': ['"lt" is not known here. Known are exact, contains, icontains, starts_with, istarts_with.'],
+        'filter.title.lt': [
+          '"lt" is not known here. Known names are exact, contains, icontains, starts_with, istarts_with.',
+        ],
       },
     ],
-    [{ due: '2026-01-01' }, { 'filter.due': ['"exact" is not known here. Known are lt, gte, between, is_null.'] }],
+    [
+      { due: '2026-01-01' },
+      { 'filter.due': ['"exact" is not known here. Known names are lt, gte, between, is_null.'] },
+    ],
     [{ title: ['typo'] }, { 'filter.title': ['Not a valid string.'] }],
     [
       { points: { lt: 'x', gt: null } },
@@ -313,13 +318,13 @@ describe('The operators of filters', () => {
       { 'filter.title.contains': ['Ensure this field has no more than 200 characters.'] },
     ],
     [{ title: { contains: '\u0000' } }, { 'filter.title.contains': ['Null characters are not allowed.'] }],
-    [{ labels: 'red' }, { 'filter.labels': ['"red" is no key.'] }],
+    [{ labels: 'red' }, { 'filter.labels': ['"red" is not a key.'] }],
     [{ state: { not: 'lost' } }, { 'filter.state.not': ['"lost" is not a valid choice.'] }],
     [
       { 'project.secret': 'x' },
       {
         'filter.project.secret': [
-          `"project.secret" is not known here. Known are ${Object.keys(filters.fields).join(', ')}.`,
+          `"project.secret" is not known here. Known names are ${Object.keys(filters.fields).join(', ')}.`,
         ],
       },
     ],
@@ -580,46 +585,49 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     ],
     [
       { fields: ['settings'] },
-      `Issue.settings: is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data). Take it out of the fields, or ${own}`,
+      `Issue.settings: is to be filtered, but its values cannot be compared with those that clients send (JSON, a list, binary data). Take it out of the fields, or ${own}`,
     ],
     [
       { ordering: ['settings'] },
-      'Issue.settings: is to order lists, and its values have no order (JSON, a list, binary data). Take it out of the ordering.',
+      'Issue.settings: is to order lists, but its values have no order (JSON, a list, binary data). Take it out of the ordering.',
     ],
     [
       { fields: { title: ['lt'] } },
-      `Issue.title: has a filter "lt", and the order of its values is not the same in every database. Take the operator out, or ${own}`,
+      `Issue.title: has a filter "lt", but the order of its values is not the same in every database. Take the operator out, or ${own}`,
     ],
     [
       { fields: { state: ['between'] } },
-      `Issue.state: has a filter "between", and the order of its values is not the same in every database. Take the operator out, or ${own}`,
+      `Issue.state: has a filter "between", but the order of its values is not the same in every database. Take the operator out, or ${own}`,
     ],
     [
       { fields: { points: ['contains'] } },
-      `Issue.points: has a filter "contains", and holds no text. Take the operator out, or ${own}`,
+      `Issue.points: has a filter "contains", but does not hold text. Take the operator out, or ${own}`,
     ],
     [
       { fields: { project: ['gt'] } },
-      'Issue.project: is a relation, and rows are not compared by "gt". Name a column of it: "project.id".',
+      'Issue.project: is a relation, but rows are not compared by "gt". Name a column of it: "project.id".',
     ],
     [
       { fields: { title: ['like' as 'lt'] } },
-      'Issue.title: has a filter "like", which is no operator. Name one of these: exact, in, not, is_null, lt, lte, gt, gte, between, contains, icontains, starts_with, istarts_with.',
+      'Issue.title: has a filter "like", which is not an operator. Name one of these: exact, in, not, is_null, lt, lte, gt, gte, between, contains, icontains, starts_with, istarts_with.',
     ],
     [
       { fields: ['project.colour'] },
-      `Issue.project.colour: is no column of the model. Name columns, relations, and what they lead to: "project.team". Or ${own}`,
+      `Issue.project.colour: is not a column of the model. Name columns, relations, and what they lead to: "project.team". Or ${own}`,
     ],
-    [{ fields: ['colour'] }, 'Issue.colour: is no column of the model.'],
-    [{ fields: ['title.length'] }, 'Issue.title.length: is no column of the model.'],
+    [{ fields: ['colour'] }, 'Issue.colour: is not a column of the model.'],
+    [{ fields: ['title.length'] }, 'Issue.title.length: is not a column of the model.'],
     [
       { ordering: ['labels'] },
-      'Issue.labels: is to order lists, and is a relation to many. Name a column of it: "labels.uuid".',
+      'Issue.labels: is to order lists, but is a relation to many. Name a column of it: "labels.uuid".',
     ],
-    [{ search: ['project.id'] }, 'Issue.project.id: is to be searched, and holds no text. Search in text columns.'],
+    [
+      { search: ['project.id'] },
+      'Issue.project.id: is to be searched, but does not hold text. Search in text columns.',
+    ],
     [
       { ordering: ['labels.owner'] },
-      'Issue.labels.owner: is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
+      'Issue.labels.owner: is in the order of a list with cursors, but is not a column with loaded, comparable values.',
       { paginator: Pairs },
     ],
   ];

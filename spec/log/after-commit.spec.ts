@@ -36,7 +36,7 @@ class ListeningConsumer extends RoomWatcher {
 }
 
 const unheard =
-  'afterCommit: is called in a transaction whose end is not heard of: no application uses its database now, or MikroORM did not begin it ' +
+  'afterCommit: is called in a transaction whose end Signalbox does not see: no application uses its database now, or MikroORM did not begin it ' +
   'with BEGIN. Call it between createApp({ orm, … }) and app.close(), in a transaction of em.transactional or em.begin of an ORM without ' +
   '`disableTransactions` and `implicitTransactions: false`.';
 

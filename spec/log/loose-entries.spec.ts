@@ -41,7 +41,10 @@ describe('Entries that are no part of a transaction', () => {
     await until(() => written.flat().length === 2, 'The end of the outage');
     expect(written.flat()).to.deep.equal(['1', '2']);
     expect(logger.entries.map(({ level, message }) => [level, message])).to.deep.equal([
-      ['warn', 'Orders to other processes cannot be written to the change log. They are kept, and tried again.'],
+      [
+        'warn',
+        'Commands, rechecks and signals for other processes cannot be written to the change log. They are kept, and tried again.',
+      ],
     ]);
   });
 
@@ -50,7 +53,7 @@ describe('Entries that are no part of a transaction', () => {
     isAway = true;
     await Promise.all([loose.add(signal('1')), loose.add(signal('2'))]);
     expect(await loose.add(signal('3')).catch((error: Error) => error.message)).to.equal(
-      '2 connection commands and rechecks wait for the database already: other processes will not hear this one.',
+      '2 connection commands and rechecks wait for the database already: other processes will not receive this one.',
     );
     await loose.stop();
   });
@@ -61,7 +64,10 @@ describe('Entries that are no part of a transaction', () => {
     await loose.add(signal('1'));
     await loose.stop();
     expect(logger.at('error').map(({ message, fields }) => [message, fields['count']])).to.deep.equal([
-      ['Orders to other processes could not be written to the change log before the end.', 1],
+      [
+        'Commands, rechecks and signals for other processes could not be written to the change log before it stopped.',
+        1,
+      ],
     ]);
     const other = entries();
     await other.add(signal('2'));

@@ -112,8 +112,8 @@ describe('Row-level security', () => {
 
   const hidden =
     'ConfigurationError: createApp.orm: has a transaction that wrote a row of Member, or a link to it, which a policy of row level ' +
-    'security may hide from it: what became of the row cannot be told. Let a policy for SELECT pass what the role may write, or run ' +
-    '`reset role` behind the last flush of the transaction; where raw SQL or the database deletes the row, call ' +
+    'security may hide from it: its new state cannot be read. Let a policy for SELECT pass what the role may write, or run ' +
+    '`reset role` after the last flush of the transaction; where raw SQL or the database deletes the row, call ' +
     "announce(…, 'delete') before.";
 
   it('lets a role that has the rights tell of the rows that it sees: created, changed and deleted', async () => {
@@ -133,9 +133,9 @@ describe('Row-level security', () => {
 
   it('refuses the commit of a role without rights on the log, and says which it needs', async () => {
     expect(await asRole('visitor', async (em) => em.create(Member, { id: 2, team: 'red' }))).to.equal(
-      'ConfigurationError: createApp.orm: has a transaction whose role may not tell the change log what was written: permission ' +
+      'ConfigurationError: createApp.orm: has a transaction whose role may not write its entry of the change log: permission ' +
         'denied for schema signalbox. Grant the role what writing needs, `usage` on the schema signalbox, `insert` and `select (id)` on ' +
-        'signalbox.log, and `select` on the tables of observed models; or run `reset role` behind the last flush of the transaction.',
+        'signalbox.log, and `select` on the tables of observed models; or run `reset role` after the last flush of the transaction.',
     );
     expect(await ranks()).to.deep.equal([{ id: 1, rank: 'none' }]);
   });

@@ -197,8 +197,10 @@ describe('Several applications on one database', () => {
       );
       await add(second.orm, 'lobby');
       expect(await nameOf(here)).to.equal('create lobby');
-      await until(() => isTold('Commits of other processes are heard of again.'), 'The end of the outage');
-      expect(isTold('Commits of other processes are not heard of, and are polled for meanwhile.')).to.equal(true);
+      await until(() => isTold('This process hears of the commits of other processes again.'), 'The end of the outage');
+      expect(
+        isTold('This process does not hear of the commits of other processes, and polls for them meanwhile.'),
+      ).to.equal(true);
     });
 
     it('of a transaction that MikroORM did not begin, in the other one too', async () => {
@@ -449,7 +451,7 @@ describe('An order that is given while the database is away', () => {
     expect(await ann.closed).to.equal(4401);
     expect((await anna.request('who')).data).to.equal('1');
     expect(one.logger.at('warn').map(({ message }) => message)).to.include(
-      'Orders to other processes cannot be written to the change log. They are kept, and tried again.',
+      'Commands, rechecks and signals for other processes cannot be written to the change log. They are kept, and tried again.',
     );
     await server.resume();
     expect(await anna.closed).to.equal(4401);

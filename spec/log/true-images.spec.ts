@@ -28,8 +28,9 @@ import { createClient, live } from 'signalbox/client';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { WebSocket } from 'ws';
-import { addressOf, connectOrm, untilLocked, useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
+import { whileItWaits } from '../support/locks.js';
 import { population } from '../support/population.js';
 
 @Entity()
@@ -482,19 +483,17 @@ describe('An event shows what the database has', () => {
     await using four = await connect(app, '/docs/');
     await three.request('read', { reader: 3, request_id: 1 });
     await four.request('read', { reader: 4, request_id: 1 });
-    const [first, second] = [fork(), fork()];
-    await first.begin();
-    const doc = await first.findOneOrFail(Doc, 1, { populate: ['readers'] });
-    doc.readers.remove(first.getReference(Reader, 3));
-    await first.flush();
-    const later = second.transactional(async (em) => {
-      const own = await em.findOneOrFail(Doc, 1);
-      own.readers.add(em.getReference(Reader, 4));
-      own.n = n;
-    });
-    await untilLocked(database);
-    await first.commit();
-    await later;
+    const remove = async (em: EntityManager): Promise<void> => {
+      const doc = await em.findOneOrFail(Doc, 1, { populate: ['readers'] });
+      doc.readers.remove(em.getReference(Reader, 3));
+      await em.flush();
+    };
+    const add = async (em: EntityManager): Promise<void> => {
+      const doc = await em.findOneOrFail(Doc, 1);
+      doc.readers.add(em.getReference(Reader, 4));
+      doc.n = n;
+    };
+    await whileItWaits(fork(), remove, () => fork().transactional(add));
     expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
     expect(await frames(four)).to.deep.equal([['create', { id: 1, n, readers: [4] }]]);
   }

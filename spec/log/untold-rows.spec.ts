@@ -12,7 +12,6 @@ import {
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   type Permission,
   Permissions,
@@ -31,11 +30,8 @@ import { defaultSettings } from '#signalbox/settings.js';
 import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
-import { RoomWatcher } from '../support/rooms.js';
+import { RoomMessageSerializer, RoomWatcher } from '../support/rooms.js';
 import { UserOfAddress, useServer } from '../support/serving.js';
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
 
 @injectable()
 class MayHear implements Permission {
@@ -45,13 +41,13 @@ class MayHear implements Permission {
 }
 
 @Consumer()
-class MessageConsumer extends mix(ModelConsumer(Message, { serializer: MessageSerializer }), Create) {
+class MessageConsumer extends mix(ModelConsumer(Message, { serializer: RoomMessageSerializer }), Create) {
   @Action({ status: 201 })
   async watch(context: ActionContext) {
     await this.subscribe(this.onMessage, {}, context);
   }
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
 }

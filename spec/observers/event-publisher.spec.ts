@@ -200,7 +200,7 @@ describe('An observer that fails', () => {
     await healthy.request('say');
     await healthy.receive();
     await ann.expectSilence();
-    expect(logged('A change could not be announced.')).to.have.members([
+    expect(logged('A change could not be sent as an event.')).to.have.members([
       'BrokenGroups.onMessage: Error: groups',
       'BrokenSerialization.onMessage: Error: serializer',
     ]);
@@ -219,8 +219,8 @@ describe('An observer that fails', () => {
       await healthy.request('say');
       await healthy.receive();
       await ann.expectSilence();
-      expect(logged('A change could not be announced.')).to.deep.equal([
-        `${observer}.onMessage: ConfigurationError: ${observer}.${member}: is read while the groups of a row are asked for, ` +
+      expect(logged('A change could not be sent as an event.')).to.deep.equal([
+        `${observer}.onMessage: ConfigurationError: ${observer}.${member}: is read while the groups of a row are computed, ` +
           'which happens once per change and outside any connection. Derive the groups from the row alone.',
       ]);
     });

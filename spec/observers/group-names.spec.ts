@@ -145,32 +145,32 @@ describe('The names of groups', () => {
     [
       'a relation that is not loaded',
       ({ room }) => [`room-${room.name}`],
-      `${named} "room-undefined", which is no group: room.name is undefined, for room is not loaded. Name the group by the key of room, or load it: await wrap(room).init().`,
+      `${named} "room-undefined", which cannot be a group: room.name is undefined, for room is not loaded. Name the group by the key of room, or load it: await wrap(room).init().`,
     ],
     [
       'a property of a relation that is null',
       ({ user }) => [`user-${user?.id}`],
-      `${named} "user-undefined", which is no group: user is null. Yield no group where it is missing.`,
+      `${named} "user-undefined", which cannot be a group: user is null. Yield no group where it is missing.`,
     ],
     [
       'a relation that is null',
       ({ user }) => [`user-${user}`],
-      `${named} "user-null", which is no group: user is null. Yield no group where it is missing.`,
+      `${named} "user-null", which cannot be a group: user is null. Yield no group where it is missing.`,
     ],
     [
       'an object',
       ({ room }) => [`room-${room}`],
-      `${named} "room-[object Object]", which is no group: room is an object. Name the group by a key of it.`,
+      `${named} "room-[object Object]", which cannot be a group: room is an object. Name the group by a key of it.`,
     ],
     [
       'a value that is worked out elsewhere',
       () => [`day-${Number('monday')}`],
-      `${named} "day-NaN", which is no group. Name groups by values that are there, and yield none where one is missing.`,
+      `${named} "day-NaN", which cannot be a group. Name groups by values that are there, and yield none where one is missing.`,
     ],
     [
       'nothing at all',
       () => [undefined],
-      `${named} "undefined", which is no group. Name groups by values that are there, and yield none where one is missing.`,
+      `${named} "undefined", which cannot be a group. Name groups by values that are there, and yield none where one is missing.`,
     ],
   ];
   for (const [what, groups, text] of withRelation) {
@@ -221,12 +221,12 @@ describe('The names of groups', () => {
       [
         'A group of a change was left out.',
         fields,
-        `${named} "bell-null", which is no group: bell is null. Yield no group where it is missing.`,
+        `${named} "bell-null", which cannot be a group: bell is null. Yield no group where it is missing.`,
       ],
       [
         'A group of a change was left out.',
         fields,
-        `${named} "loud-undefined", which is no group: loudness is undefined. Yield no group where it is missing.`,
+        `${named} "loud-undefined", which cannot be a group: loudness is undefined. Yield no group where it is missing.`,
       ],
     ]);
   });
@@ -239,25 +239,25 @@ describe('The names of groups', () => {
     await write();
     const fields = { observer: 'RevokedConsumer.onMessage' };
     const text =
-      'RevokedConsumer.groupsOfRoom: yields "host-undefined", which is no group: host.username is undefined, for host is not loaded. Name the group by the key of host, or load it: await wrap(host).init().';
-    expect(faults()).to.deep.equal([['Subscriptions could not be asked again.', fields, text]]);
+      'RevokedConsumer.groupsOfRoom: yields "host-undefined", which cannot be a group: host.username is undefined, for host is not loaded. Name the group by the key of host, or load it: await wrap(host).init().';
+    expect(faults()).to.deep.equal([['Subscriptions could not be rechecked.', fields, text]]);
   });
 
   const kwargs: readonly [what: string, groups: typeof groupsOfKwargs, text: string][] = [
     [
       'a kwarg that was not sent',
       ({ group }) => [`room-${group}`],
-      '"room-undefined", which is no group: group is undefined. Yield no group where it is missing.',
+      '"room-undefined", which cannot be a group: group is undefined. Yield no group where it is missing.',
     ],
     [
       'a fact of the connection',
       (_, { session }) => [`room-${session.room?.name}`],
-      '"room-undefined", which is no group: this.session.room.name is undefined. Yield no group where it is missing.',
+      '"room-undefined", which cannot be a group: this.session.room.name is undefined. Yield no group where it is missing.',
     ],
     [
       'what a method with a private field makes of it',
       ({ group }, consumer) => [consumer.secretGroup(group)],
-      '"secret-undefined", which is no group: group is undefined. Yield no group where it is missing.',
+      '"secret-undefined", which cannot be a group: group is undefined. Yield no group where it is missing.',
     ],
   ];
   for (const [what, groups, text] of kwargs) {

@@ -183,7 +183,7 @@ describe('The observers of a class', () => {
       }
     }
     expect(() => observersOf(OneSided, 'OneSided')).to.throw(
-      'OneSided.onMessage: has groups for one side only, so that no subscription would ever hear of a change. ' +
+      'OneSided.onMessage: has groups for one side only, so no subscription would ever receive a change. ' +
         "Add a method with @GroupsForConsumer('onMessage').",
     );
   });
@@ -201,7 +201,7 @@ describe('The observers of a class', () => {
       }
     }
     expect(() => observersOf(Misspelt, 'Misspelt')).to.throw(
-      'Misspelt.groupsOfMessage: yields groups for "onMassage", which is no observer. ' +
+      'Misspelt.groupsOfMessage: yields groups for "onMassage", which is not an observer. ' +
         'Put @ModelObserver on onMassage, or name one of: onMessage.',
     );
   });

@@ -517,7 +517,7 @@ describe('What revokes', () => {
       value: Misspelt.prototype.groups,
     } as TypedPropertyDescriptor<(kick: Kick) => Iterable<string>>);
     expect(() => observersOf(Misspelt, 'Misspelt')).to.throw(
-      'Misspelt.groups: yields groups for "onNothing", which is no observer. Put @ModelObserver on onNothing, or name one of: none yet.',
+      'Misspelt.groups: yields groups for "onNothing", which is not an observer. Put @ModelObserver on onNothing, or name one of: none yet.',
     );
   });
 });

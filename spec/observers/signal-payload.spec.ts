@@ -77,7 +77,7 @@ describe('The copy of a payload', () => {
     it(`refuses ${name}`, () => {
       expect(() => copyPayload(payload)).to.throw(
         ConfigurationError,
-        `Signal.send: was given what cannot be sent on: ${told}. Send plain data: the key of an entity, or what of it is to be shown.`,
+        `Signal.send: was given a payload that cannot be sent: ${told}. Send plain data: the key of an entity, or the values to show.`,
       );
     });
   }

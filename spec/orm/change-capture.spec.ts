@@ -2,8 +2,9 @@ import { ref } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { recordChanges } from '../support/changes.js';
-import { untilLocked, useDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
+import { whileItWaits } from '../support/locks.js';
 
 describe('A change of a row', () => {
   const database = useDatabase('model_subscriber');
@@ -119,15 +120,13 @@ describe('A change of a row', () => {
   it('is that of the row which was made anew with the same key while its writer waited', async () => {
     const late = database.orm.em.fork();
     late.remove(await late.findOneOrFail(Message, 1));
-    await em.begin();
-    em.remove(await em.findOneOrFail(Message, 1));
-    await em.flush();
-    em.create(Message, { id: 1, room: 2, text: 'new' });
-    await em.flush();
-    const removed = late.flush();
-    await untilLocked(database);
-    await em.commit();
-    await removed;
+    const replace = async (inner: EntityManager): Promise<void> => {
+      inner.remove(await inner.findOneOrFail(Message, 1));
+      await inner.flush();
+      inner.create(Message, { id: 1, room: 2, text: 'new' });
+      await inner.flush();
+    };
+    await whileItWaits(em, replace, () => late.flush());
     expect(await recorded.told()).to.deep.equal([['update Message 1'], ['delete Message 1']]);
     expect((await recorded.commits()).at(-1)?.[0]?.before).to.include({ room: 2, text: 'new' });
   });

@@ -371,7 +371,7 @@ describe('The pool of connections', () => {
   it('cannot be hidden in a Kysely or a dialect', async () => {
     orm = await open(url);
     const told =
-      'createApp.orm: has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each one that the server ended in a transaction would be lost for ever. Give MikroORM the options of the pool instead: driverOptions: { max: 10, … }.';
+      'createApp.orm: has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each connection that the server ends in a transaction would be lost to the pool. Give MikroORM the options of the pool instead: driverOptions: { max: 10, … }.';
     const kysely = orm.em.getKysely();
     const dialect = { createDriver() {}, createQueryCompiler() {}, createAdapter() {}, createIntrospector() {} };
     for (const driverOptions of [kysely, dialect]) {

@@ -150,7 +150,7 @@ describe('What an error of the ORM means to a client', () => {
       expect(await said(failing)).to.deep.equal({
         status: 409,
         code: 'conflict',
-        errors: ['Someone else was writing the same rows. Try again.'],
+        errors: ['Another request was writing the same rows. Try again.'],
       });
     });
   }
@@ -171,7 +171,7 @@ describe('What an error of the ORM means to a client', () => {
     expect(await said(Promise.reject(OptimisticLockError.lockFailed('House')))).to.deep.equal({
       status: 409,
       code: 'conflict',
-      errors: ['The row was changed by someone else meanwhile.'],
+      errors: ['The row was changed by another request meanwhile.'],
     });
   });
 

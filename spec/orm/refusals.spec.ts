@@ -71,7 +71,7 @@ describe('What the database refuses', () => {
       await using client = await RowClient.open(database.orm, Slip, options);
       expect(await client.send('create', { data: { code: 'one' } })).to.deep.equal([
         409,
-        ['Someone else was writing the same rows. Try again.'],
+        ['Another request was writing the same rows. Try again.'],
       ]);
     } finally {
       await execute('drop trigger late on slip', 'drop function late');

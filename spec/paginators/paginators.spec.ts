@@ -283,7 +283,7 @@ describe('Paginators', () => {
     for (const [what, cursor] of refused) {
       it(`refuse a cursor of ${what}`, async () => {
         expect(await client.request('list', { cursor })).to.deep.include({
-          errors: [{ cursor: ['This is no cursor of this list.'] }],
+          errors: [{ cursor: ['This cursor does not belong to this list.'] }],
           response_status: 400,
         });
       });
@@ -294,7 +294,7 @@ describe('Paginators', () => {
         errors: [{ cursor: ['Not a valid string.'] }],
       });
       expect(await client.request('list', { by: 'owner', cursor: encoded(['owner,id', 'x', 1]) })).to.deep.include({
-        errors: [{ cursor: ['This is no cursor of this list.'] }],
+        errors: [{ cursor: ['This cursor does not belong to this list.'] }],
       });
     });
 

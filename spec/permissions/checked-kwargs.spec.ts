@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsInt, IsUUID } from 'class-validator';
 import {
@@ -21,18 +20,13 @@ import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testi
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
-
-@Entity()
-class Parcel {
-  @PrimaryKey({ type: 'uuid' }) id!: string;
-  @Property({ type: 'bigint' }) weight!: bigint;
-}
+import { Label, trackerModels } from '../support/tracker.js';
 
 @injectable()
-class ParcelSerializer extends ModelSerializer(Parcel, { fields: ['id', 'weight'] }) {}
+class LabelSerializer extends ModelSerializer(Label, { fields: ['uuid', 'weight'] }) {}
 
-class ParcelKey {
-  @IsUUID() parcel!: string;
+class LabelKey {
+  @IsUUID() label!: string;
 }
 
 class Weight {
@@ -50,7 +44,7 @@ class IsThere implements Permission {
 
   async hasPermission({ kwargs }: ActionContext) {
     seen.push({ ...kwargs });
-    return (await this.em.count(Parcel, { id: String(kwargs['parcel'] ?? kwargs['pk']) })) > 0;
+    return (await this.em.count(Label, { uuid: String(kwargs['label'] ?? kwargs['pk']) })) > 0;
   }
 }
 
@@ -62,56 +56,56 @@ class IsClosed implements Permission {
 
 @Consumer()
 @Permissions(IsThere)
-class ParcelConsumer extends mix(ModelConsumer(Parcel, { serializer: ParcelSerializer }), Retrieve) {
-  @Action() async weigh({ parcel }: ParcelKey) {
-    return { parcel };
+class LabelConsumer extends mix(ModelConsumer(Label, { serializer: LabelSerializer }), Retrieve) {
+  @Action() async weigh({ label }: LabelKey) {
+    return { label };
   }
 
-  @DetailAction() async reweigh(parcel: Parcel, { grams }: Weight, { kwargs }: ActionContext) {
-    return { before: parcel.weight, grams, kwargs };
+  @DetailAction() async reweigh(label: Label, { grams }: Weight, { kwargs }: ActionContext) {
+    return { before: label.weight, grams, kwargs };
   }
 }
 
 @Consumer()
 @Permissions(IsClosed, IsThere)
-class GuardedConsumer extends mix(ModelConsumer(Parcel, { serializer: ParcelSerializer }), Retrieve) {
-  @Action() async weigh({ parcel }: ParcelKey) {
-    return { parcel };
+class GuardedConsumer extends mix(ModelConsumer(Label, { serializer: LabelSerializer }), Retrieve) {
+  @Action() async weigh({ label }: LabelKey) {
+    return { label };
   }
 }
 
 describe('kwargs that a permission looks at', () => {
-  const database = useDatabase('checked_kwargs', [Parcel]);
+  const database = useDatabase('checked_kwargs', trackerModels);
   let app: App;
   let logger: MemoryLogger;
-  let parcels: TestConnection;
+  let labels: TestConnection;
   let guarded: TestConnection;
 
   beforeEach(async () => {
     seen = [];
-    await database.orm.em.fork().insert(Parcel, { id: first, weight: 5n });
+    await database.orm.em.fork().insert(Label, { uuid: first, name: 'red', weight: 5 });
     const providers = testProviders();
     ({ logger } = providers);
     app = createApp({
       orm: database.orm,
       container: providers.container,
-      routes: [path('/parcels/', ParcelConsumer), path('/guarded/', GuardedConsumer)],
+      routes: [path('/labels/', LabelConsumer), path('/guarded/', GuardedConsumer)],
     });
-    parcels = await connect(app, '/parcels/');
+    labels = await connect(app, '/labels/');
     guarded = await connect(app, '/guarded/');
   });
   afterEach(() => app.close());
 
   it('are checked by the rules of the action: a bad uuid is answered 400, and no statement fails', async () => {
-    const reply = await parcels.request('weigh', { parcel: 'x' });
+    const reply = await labels.request('weigh', { label: 'x' });
 
-    expect(reply).to.deep.include({ response_status: 400, errors: [{ parcel: ['parcel must be a UUID.'] }] });
+    expect(reply).to.deep.include({ response_status: 400, errors: [{ label: ['label must be a UUID.'] }] });
     expect(seen).to.deep.equal([]);
     expect(logger.entries.filter(({ level }) => level === 'error' || level === 'warn')).to.deep.equal([]);
   });
 
   it('are a key of the model where they name an object: another one is answered 404', async () => {
-    const reply = await parcels.request('retrieve', { pk: 'x' });
+    const reply = await labels.request('retrieve', { pk: 'x' });
 
     expect(reply).to.deep.include({ response_status: 404 });
     expect(seen).to.deep.equal([]);
@@ -119,28 +113,35 @@ describe('kwargs that a permission looks at', () => {
   });
 
   it('are those of the entity: a key in capitals is the key of the row', async () => {
-    const reply = await parcels.request('reweigh', { pk: first.toUpperCase(), grams: 7 });
+    const reply = await labels.request('reweigh', { pk: first.toUpperCase(), grams: 7 });
 
     expect(reply).to.deep.include({ response_status: 200 });
     expect(seen).to.deep.equal([{ pk: first, grams: 7 }]);
   });
 
   it('come as they were sent where the action does not know them', async () => {
-    const reply = await parcels.request('reweigh', { pk: first, grams: 7, colour: 'red' });
+    const reply = await labels.request('reweigh', { pk: first, grams: 7, colour: 'red' });
 
-    expect(reply['data']).to.deep.equal({ before: '5', grams: 7, kwargs: { pk: first, grams: 7, colour: 'red' } });
+    expect(reply['data']).to.deep.equal({ before: 5, grams: 7, kwargs: { pk: first, grams: 7, colour: 'red' } });
   });
 
   it('are not checked aloud for a client that is refused without a look at them', async () => {
-    const reply = await guarded.request('weigh', { parcel: 'x' });
+    const reply = await guarded.request('weigh', { label: 'x' });
 
-    expect(reply).to.deep.include({ response_status: 403 });
+    expect(reply).to.deep.include({
+      response_status: 403,
+      errors: ['You do not have permission to perform this action.'],
+    });
+    expect(seen).to.deep.equal([]);
   });
 
   it('end the request with what is wrong with them, and the permission sees none', async () => {
-    const reply = await parcels.request('reweigh', { pk: first, grams: 'heavy' });
+    const reply = await labels.request('reweigh', { pk: first, grams: 'heavy' });
 
-    expect(reply).to.deep.include({ response_status: 400 });
+    expect(reply).to.deep.include({
+      response_status: 400,
+      errors: [{ grams: ['grams must be an integer number.'] }],
+    });
     expect(seen).to.deep.equal([]);
   });
 });

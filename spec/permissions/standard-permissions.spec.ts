@@ -25,7 +25,7 @@ describe('IsAuthenticated', () => {
 });
 
 describe('AllowAny', () => {
-  it('passes everyone', () => {
+  it('lets every client pass', () => {
     expect(new AllowAny().canConnect()).to.equal(true);
     expect(new AllowAny().hasPermission()).to.equal(true);
   });

@@ -70,16 +70,16 @@ describe('Events of two applications and a worker', function () {
 
   it('are told of a model that a later application begins to observe, once the worker has heard of it', async () => {
     const { url, worker } = processes;
-    await using later = await startApplication({ url, hasOwners: true });
-    await using follower = await Follower.open(later.ready.port, '', '/owners/');
+    await using later = await startApplication({ url, servesPeople: true });
+    await using follower = await Follower.open(later.ready.port, '', '/people/');
     const request = await follower.follow('watch');
-    let owners = 0;
+    let people = 0;
     const isTold = async (): Promise<boolean> => {
-      owners += 1;
-      await worker.ask('createOwner', `owner ${owners}`);
+      people += 1;
+      await worker.ask('createPerson', `person ${people}`);
       return follower.events(request).length > 0;
     };
-    await until(isTold, 'The first event of an owner');
+    await until(isTold, 'The first event of a person');
   });
 
   it('come in the order of commits where both write one row, and end with the row as the database has it', async () => {

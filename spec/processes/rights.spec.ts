@@ -38,7 +38,7 @@ describe('A right that one application takes while another one writes', function
         const told = follower.events(requests[index] ?? 0);
         expect(told.at(-1)).to.include({ action: 'revoked' });
         const names = told.slice(0, -1).map(({ data }) => (data as { name: string }).name);
-        expect(new Set(names)).to.deep.equal(new Set(['1']));
+        expect(new Set(names)).to.deep.equal(new Set(['#1 1']));
       }
     }
     await Promise.all(all.map((follower) => follower[Symbol.asyncDispose]()));
@@ -60,7 +60,7 @@ describe('A right that one application takes while another one writes', function
       for (const follower of all) {
         await follower.ask('hello');
         const names = follower.frames.flatMap(({ data }) => (data as { name?: string } | null)?.name ?? []);
-        expect(new Set(names)).to.be.deep.oneOf([new Set(['1']), new Set()]);
+        expect(new Set(names)).to.be.deep.oneOf([new Set(['#1 1']), new Set()]);
       }
     }
     expect(all.flatMap(({ frames }) => frames).filter(({ action }) => action === 'revoked')).to.have.length.above(

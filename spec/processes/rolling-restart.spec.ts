@@ -2,10 +2,10 @@ import { setInterval as ticks } from 'node:timers/promises';
 import { expect } from 'chai';
 import { type Client, createClient, type LiveCollection, live, type Subscription } from 'signalbox/client';
 import { WebSocket } from 'ws';
-import { Thing } from '../dcrf/observer-support.js';
 import { until } from '../support/deadline.js';
 import { type Application, startApplication, useProcesses } from '../support/processes.js';
 import type { ShelfApi, ShownThing } from '../support/shelf-service.js';
+import { Thing } from '../support/things.js';
 
 /** How often both applications are restarted, one after the other: `RESTARTS=20 npx mocha …` for a long run. */
 const restarts = Number(process.env['RESTARTS'] ?? 1);

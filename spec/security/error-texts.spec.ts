@@ -115,9 +115,9 @@ class Failing extends ApiConsumer {
   }
 
   @Observer(rung)
-  async onRung({ data }: SignalEvent<Index>, subscription: Subscription<object>) {
-    if (data.index < 0) return subscription.send({ action: 'on_rung', data: 'rung', pk: null } as never);
-    await fail(this.em, data.index);
+  async onRung(event: SignalEvent<Index>, subscription: Subscription<object>) {
+    if (event.data.index < 0) return subscription.send({ ...event, data: 'rung' });
+    await fail(this.em, event.data.index);
   }
 
   protected override async onConnect() {

@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
+import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { IsIn, IsInt, validateOrReject } from 'class-validator';
 import { Disconnected, ValidationFailed } from 'signalbox';
 import { Room } from '../support/entities.js';
@@ -40,14 +41,10 @@ const raising = (value: () => unknown) => (): never => {
   throw value();
 };
 
-const sql = (text: string) => (em: EntityManager) => {
-  const connection = em.getConnection() as unknown as { execute(text: string): Promise<unknown> };
-  return connection.execute(text);
-};
+const sql = (text: string) => (em: EntityManager) => em.getConnection().execute(text);
 
 /** Through the ORM, so that its own errors are thrown. */
-const query = (text: string) => (em: EntityManager) =>
-  (em as never as { execute(sql: string): Promise<unknown> }).execute(text);
+const query = (text: string) => (em: EntityManager) => (em as SqlEntityManager).execute(text);
 
 const revoked = (): object => {
   const { proxy, revoke } = Proxy.revocable({}, {});
@@ -97,7 +94,7 @@ export const thrown: readonly Thrown[] = [
     name: 'a serialization failure',
     isPassing: true,
     throw: query(`do $$ begin raise exception '${secret}' using errcode = '40001'; end $$`),
-    told: { status: 409, code: 'conflict', errors: ['Someone else was writing the same rows. Try again.'] },
+    told: { status: 409, code: 'conflict', errors: ['Another request was writing the same rows. Try again.'] },
   },
   { name: 'an error of a database function', throw: query(`do $$ begin raise exception '${secret}'; end $$`) },
   {

@@ -113,7 +113,9 @@ describe('A name that every object has', () => {
       for (const ordering of known) {
         const shown = JSON.stringify([ordering].flat()[0]);
         expect(await ask(ann, { action: 'list', request_id: 1, ordering })).to.deep.equal(
-          refusal('list', 400, 'validation_failed', [{ ordering: [`${shown} is not known here. Known are name.`] }]),
+          refusal('list', 400, 'validation_failed', [
+            { ordering: [`${shown} is not known here. Known names are name.`] },
+          ]),
         );
       }
       const found = await ask(ann, { action: 'list', request_id: 1, search: name });
@@ -140,8 +142,8 @@ describe('A name that every object has', () => {
         expect(await ask(ann, { action, request_id: 1, ...hostile })).to.deep.equal(
           refusal(action, 400, 'validation_failed', [{ [name]: ['This field is not known.'] }]),
         );
-      const unknown = `"${name}" is not known here. Known are archived.`;
-      const noOperator = `"${name}" is not known here. Known are exact, in.`;
+      const unknown = `"${name}" is not known here. Known names are archived.`;
+      const noOperator = `"${name}" is not known here. Known names are exact, in.`;
       expect(await ask(ann, { action: 'list', request_id: 1, filter: hostile })).to.deep.equal(
         refusal('list', 400, 'validation_failed', [{ [`filter.${name}`]: [unknown] }]),
       );

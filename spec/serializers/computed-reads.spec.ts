@@ -136,7 +136,7 @@ describe('A computed field that says what it reads', () => {
     expect(logger.at('error').map(({ fields }) => String(fields['error']))).to.deep.equal([
       'ConfigurationError: TeamSerializer.team: failed on a row of Issue whose project, labels, note are not loaded: ' +
         "Cannot read properties of undefined (reading 'name') " +
-        "Say what it reads: reads: { team: ['project.…'] }, or name the relations that it needs in populate.",
+        "Declare what it reads: reads: { team: ['project.…'] }, or name the relations that it needs in populate.",
     ]);
   });
 });

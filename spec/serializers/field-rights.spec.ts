@@ -473,7 +473,7 @@ describe('Fields with rights', () => {
     class ManyConsumer extends mix(ModelConsumer(Employee, { serializer: ManySerializer }), ObserveInstance) {}
 
     expect(() => createApp({ orm: database.orm, routes: [path('/ws/', ManyConsumer)] })).to.throw(
-      'ManySerializer.rights: would show each event in 17 ways, more than 16: one for every combination of rights. Let one provider say the rights, with fewer names.',
+      'ManySerializer.rights: would show each event in 17 ways, more than 16: one for every combination of rights. Let one provider decide the rights, with fewer names.',
     );
   });
 });

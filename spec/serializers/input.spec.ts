@@ -115,7 +115,7 @@ describe('A serializer with another one for what comes', () => {
     @Consumer()
     class WrongConsumer extends mix(ModelConsumer(Book, { serializer: WrongSerializer }), List) {}
     expect(() => serve([path('/ws/', WrongConsumer)], { orm: database.orm })).to.throw(
-      'WrongSerializer.input: is AuthorSerializer, which is no ModelSerializer of Book. ' +
+      'WrongSerializer.input: is AuthorSerializer, which is not a ModelSerializer of Book. ' +
         'Write class AuthorSerializer extends ModelSerializer(Book, { … }) {}.',
     );
   });
@@ -123,7 +123,7 @@ describe('A serializer with another one for what comes', () => {
 
 describe('The version of a row', () => {
   const database = useDatabase('serializer_versions', [...specimens, Timed]);
-  const conflict = [409, ['The row was changed by someone else meanwhile.']];
+  const conflict = [409, ['The row was changed by another request meanwhile.']];
 
   for (const [name, entity, stale] of [
     ['a number', Specimen, 7],

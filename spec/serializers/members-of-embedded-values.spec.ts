@@ -238,7 +238,7 @@ const lost: Readonly<Record<string, string>> = {
   referring: `holds text, ${reference}`,
   referringJson: `holds text, ${reference}`,
   counting:
-    'holds now, which is a getter: MikroORM stores what it gives, and cannot set it when it reads the row. ' +
+    'holds now, which is a getter: MikroORM stores its value, but cannot set it when it reads the row. ' +
     'Declare it with persist: false, or give it a setter.',
   versioned:
     'holds version, which is a version: MikroORM counts those of entities only. Declare the version in the entity.',

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import { toPrimaryKey } from '#signalbox/serializers/model-key.js';
+import { Country } from '../support/countries.js';
 import { useDatabase } from '../support/database.js';
-import { Account, Named, Place } from '../support/keyed.js';
+import { Account, Place } from '../support/keyed.js';
 import { Shelf, specimens, Tag } from '../support/specimens.js';
 
 describe('The key that a client names', () => {
-  const database = useDatabase('model_key', [...specimens, Account, Named, Place]);
+  const database = useDatabase('model_key', [...specimens, Account, Country, Place]);
 
   for (const { entity, raw, key } of [
     { entity: Shelf, raw: 1, key: 1 },
@@ -21,13 +22,13 @@ describe('The key that a client names', () => {
     { entity: Shelf, raw: [1], key: undefined },
     { entity: Shelf, raw: { id: 1 }, key: undefined },
     { entity: Shelf, raw: { constructor: null }, key: undefined },
-    { entity: Named, raw: { constructor: { name: 'Named' } }, key: undefined },
+    { entity: Country, raw: { constructor: { name: 'Country' } }, key: undefined },
     { entity: Account, raw: '9223372036854775807', key: 9223372036854775807n },
     { entity: Account, raw: '9223372036854775808', key: undefined },
     { entity: Tag, raw: '0000000A-0000-4000-8000-000000000000', key: '0000000a-0000-4000-8000-000000000000' },
     { entity: Tag, raw: 'x', key: undefined },
-    { entity: Named, raw: 'ann', key: 'ann' },
-    { entity: Named, raw: 'a\u0000b', key: undefined },
+    { entity: Country, raw: 'ann', key: 'ann' },
+    { entity: Country, raw: 'a\u0000b', key: undefined },
     { entity: Place, raw: { shelf: '2', number: '1', label: 'x' }, key: { shelf: 2, number: 1n } },
     { entity: Place, raw: { shelf: 1 }, key: undefined },
     { entity: Place, raw: 1, key: undefined },

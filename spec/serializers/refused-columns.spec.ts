@@ -116,7 +116,7 @@ class Quay {
 }
 
 const way =
-  'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
+  'List it as readOnly, or give the property a type of your own, a class that extends Type: it decides which values are valid.';
 
 describe('What clients cannot send', () => {
   const database = useDatabase('refused_columns', [Post, Comment, Odd, PostView, Box, Lid, Berth, Quay]);
@@ -132,7 +132,7 @@ describe('What clients cannot send', () => {
 
   it('are links of rows whose key has several columns, one of them a bigint: MikroORM could not write them', async () => {
     expect(await refusal(Berth, { fields: ['dock', 'place', 'posts'] })).to.equal(
-      'RowSerializer.posts: is accepted from clients, and MikroORM links no rows of Berth: its key has several columns, and dock is a bigint. ' +
+      'RowSerializer.posts: is accepted from clients, but MikroORM links no rows of Berth: its key has several columns, and dock is a bigint. ' +
         "Let dock be a text, @PrimaryKey({ type: new BigIntType('string') }), or list posts as readOnly.",
     );
     expect(await refusal(Berth, { fields: ['dock', 'place', 'posts'], readOnly: ['posts'] })).not.to.be.a('string');
@@ -143,13 +143,13 @@ describe('What clients cannot send', () => {
   });
 
   for (const [field, reason] of [
-    ['price', 'is accepted from clients, and nothing is known of the values of money.'],
-    ['range', 'is accepted from clients, and nothing is known of the values of int4range.'],
-    ['point', 'is accepted from clients, and nothing is known of the values of point.'],
-    ['pages', 'is accepted from clients, and nothing is known of the values of xml.'],
-    ['numbers', "is accepted from clients, and MikroORM writes no lists into it without type: 'array'."],
-    ['facts', 'is accepted from clients, and MikroORM writes no JSON into lists: make it a column of the type json.'],
-    ['source', 'holds post, which is accepted from clients, and is a relation.'],
+    ['price', 'is accepted from clients, but nothing is known of the values of money.'],
+    ['range', 'is accepted from clients, but nothing is known of the values of int4range.'],
+    ['point', 'is accepted from clients, but nothing is known of the values of point.'],
+    ['pages', 'is accepted from clients, but nothing is known of the values of xml.'],
+    ['numbers', "is accepted from clients, but MikroORM writes no lists into it without type: 'array'."],
+    ['facts', 'is accepted from clients, but MikroORM writes no JSON into lists: make it a column of the type json.'],
+    ['source', 'holds post, which is accepted from clients, but is a relation.'],
   ] as const) {
     it(`is refused at start-up: ${field}`, async () => {
       expect(await refusal(Odd, { fields: ['id', field] })).to.equal(`RowSerializer.${field}: ${reason} ${way}`);

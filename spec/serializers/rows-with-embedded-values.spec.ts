@@ -395,9 +395,9 @@ class Booking {
 }
 
 const obstacles = [
-  ['sum', 'Bill.sum.gross, which is no plain column', { net: 1, gross: 2 }],
-  ['stay', 'Bill.stay.note, which is no plain column', { nights: 1, note: null }],
-  ['zoo', 'Bill.zoo, which is of one of several classes that its columns do not tell apart', { paws: 4 }],
+  ['sum', 'Bill.sum.gross, which is not a plain column', { net: 1, gross: 2 }],
+  ['stay', 'Bill.stay.note, which is not a plain column', { nights: 1, note: null }],
+  ['zoo', 'Bill.zoo, whose class, one of several, its columns do not determine', { paws: 4 }],
 ] as const;
 
 describe('An embedded value that its columns do not tell', () => {

@@ -6,15 +6,13 @@ import { injectable } from 'tsyringe';
 import { addressOf, connectOrm } from '../support/database.js';
 import { Room, User } from '../support/entities.js';
 import { createDatabase } from '../support/postgres.js';
-
-@injectable()
-class HostSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
+import { UserSerializer } from '../support/rooms.js';
 
 /** Its computed field has entities made, of whose relations MikroORM reads what is missing. */
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, {
   fields: ['id', 'name', 'host'],
-  nested: { host: HostSerializer },
+  nested: { host: UserSerializer },
   computed: ['door'],
 }) {
   door({ name }: Room) {

@@ -2,21 +2,9 @@ import { expect } from 'chai';
 import { Type } from 'class-transformer';
 import { IsOptional, IsString, ValidateNested } from 'class-validator';
 import fc from 'fast-check';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  Consumer,
-  createApp,
-  demultiplexer,
-  Observer,
-  path,
-  Signal,
-  type SignalEvent,
-  type Subscription,
-} from 'signalbox';
+import { Action, type App, Consumer, createApp, demultiplexer, path } from 'signalbox';
 import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { BellObserver } from '../support/bells.js';
 import { patience } from '../support/deadline.js';
 import { memoryHeld } from '../support/memory.js';
 import { offlineOrm } from '../support/offline-orm.js';
@@ -24,10 +12,6 @@ import { checkAsyncProperty } from '../support/properties.js';
 import { testProviders } from '../support/providers.js';
 import { RawWebSocket } from '../support/raw-web-socket.js';
 import { anyBytes, spoiltFrom } from '../support/spoilt-frames.js';
-
-class Rang {
-  @IsString() bell!: string;
-}
 
 class Inner {
   @IsOptional() @IsString() name?: string;
@@ -38,10 +22,8 @@ class Words {
   @IsOptional() @ValidateNested({ each: true }) @Type(() => Inner) parts?: Inner[];
 }
 
-const rang = new Signal<Rang>();
-
 @Consumer()
-class WordConsumer extends ApiConsumer {
+class WordConsumer extends BellObserver {
   @Action()
   async echo(words: Words) {
     return words;
@@ -50,16 +32,6 @@ class WordConsumer extends ApiConsumer {
   @Action({ detached: true })
   async detached() {
     return 'done';
-  }
-
-  @Action({ status: 201 })
-  async listen(context: ActionContext) {
-    await this.subscribe(this.onRang, {}, context);
-  }
-
-  @Observer(rang)
-  async onRang(event: SignalEvent<Rang>, subscription: Subscription<object>) {
-    await subscription.send(event);
   }
 }
 

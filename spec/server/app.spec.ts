@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import express from 'express';
@@ -31,6 +29,7 @@ import { WebSocketServer } from 'ws';
 import { until, within } from '../support/deadline.js';
 import { handlesWithout, openHandles } from '../support/handles.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { listening } from '../support/ports.js';
 import { fullRefusalOf, RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
 
 /** What the specs are told of connections. */
@@ -255,9 +254,7 @@ describe('An application', () => {
 
     async function serve(server: Server): Promise<string> {
       servers.push(server);
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+      return `127.0.0.1:${await listening(server)}`;
     }
 
     async function expectBoth(address: string): Promise<void> {

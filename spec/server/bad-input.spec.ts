@@ -155,7 +155,7 @@ const retrieve = (pk: string) => `{"action":"retrieve","request_id":1,"pk":${pk}
 const room = '{"errors":[],"data":{"id":1,"name":"one"},"action":"retrieve","response_status":200,"request_id":1}';
 const list = (cursor: string) => JSON.stringify({ action: 'list', request_id: 1, cursor });
 const badCursor = failure(
-  { cursor: ['This is no cursor of this list.'] },
+  { cursor: ['This cursor does not belong to this list.'] },
   { action: 'list', id: 1, code: 'validation_failed' },
 );
 

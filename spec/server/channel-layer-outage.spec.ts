@@ -223,7 +223,7 @@ describe('An application whose channel layer goes away', () => {
       expect(await each.request('echo', { room: 'b' })).to.include({ response_status: 200 });
   });
 
-  it('closes everybody where a signal may have been to close them', async () => {
+  it('closes every connection where a signal may have been to close it', async () => {
     ({ app } = serve([path('/', Plain)], { channelLayer: layer, connections: [closeOn(rang, { user: () => 'ann' })] }));
     const ann = await connect(app, '/');
     await ann.request('echo', { room: 'a' });

@@ -45,6 +45,7 @@ import { injectable } from 'tsyringe';
 import { z } from 'zod';
 import { entities, Message, Room, User } from '../support/entities.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { RoomMessageSerializer } from '../support/rooms.js';
 
 @injectable()
 class IsBanned implements Permission {
@@ -85,9 +86,6 @@ class RoomSerializer extends ModelSerializer(Room, {
     return room.members.length;
   }
 }
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room', 'text'] }) {}
 
 class RoomKey {
   @IsInt() @Min(1) room!: number;
@@ -157,8 +155,8 @@ class RoomConsumer extends mix(
     await this.subscribe(this.onMessage, { room }, context);
   }
 
-  @ModelObserver(() => Message, { serializer: MessageSerializer, latest: true })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer, latest: true })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription<RoomKey>) {
     await subscription.send(event);
   }
   @GroupsForSignal('onMessage') protected *groupsOfMessage(message: Message) {
@@ -463,9 +461,9 @@ describe('The description of an application', () => {
         member: 'onMessage',
         model: 'Message',
         signal: null,
-        serializer: 'MessageSerializer',
+        serializer: 'RoomMessageSerializer',
         actions: ['create', 'update', 'delete'],
-        data: { $ref: '#/schemas/MessageSerializer' },
+        data: { $ref: '#/schemas/RoomMessageSerializer' },
         deleted: { type: 'object', properties: { pk: { type: 'integer' } }, required: ['pk'] },
         groups: { ofRow: 'groupsOfMessage', ofConsumer: 'groupsOfRoom' },
         revokedBy: ['User'],
@@ -488,7 +486,7 @@ describe('The description of an application', () => {
     expect(description.serializers.map(({ name, entity }) => `${name} of ${entity}`)).to.deep.equal([
       'RoomSerializer of Room',
       'UserSerializer of User',
-      'MessageSerializer of Message',
+      'RoomMessageSerializer of Message',
     ]);
     const fields = description.serializers[0]?.fields ?? [];
     const never = { isAccepted: false, isRequired: false, isNullable: false, nested: null, rights: null };

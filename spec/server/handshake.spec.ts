@@ -228,9 +228,7 @@ describe('The handshake', () => {
       release.resolve();
       await within(disposed.promise, 'The end of the scope');
       await new Promise(setImmediate);
-      expect(logger.at('error').map(({ fields }) => Reflect.get(Object(fields['error']), 'message'))).to.deep.equal([
-        'Broken.',
-      ]);
+      expect(logger.at('error').map(({ fields }) => String(fields['error']))).to.deep.equal(['TypeError: Broken.']);
     });
 
     it('is refused also where a middleware never settles, and keeps no application from closing', async () => {

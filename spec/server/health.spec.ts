@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -20,6 +18,7 @@ import { container } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { listening } from '../support/ports.js';
 
 type Settings = NonNullable<AppOptions<readonly Route[]>['settings']>;
 
@@ -86,9 +85,7 @@ describe('The health of a process', () => {
       if (!app.answerHealth(request, response)) response.end('A page.');
     });
     await app.attach(server);
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
+    const port = await listening(server);
     expect(await get(port, '/livez')).to.include(200);
     expect(await get(port, '/')).to.include('A page.');
     server.close();

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { MemoryCounters, TestClock } from 'signalbox/testing';
-import { GuardedCounters } from '#signalbox/counters.js';
 import { Heartbeat, type Liveness, type LivingConnection } from '#signalbox/server/heartbeat.js';
 import { defaultSettings, type HeartbeatSettings } from '#signalbox/settings.js';
+import { GuardedCounters } from '#signalbox/telemetry.js';
 
 /** A connection whose client answers pings while it lives. */
 class Peer implements LivingConnection {

@@ -1,10 +1,9 @@
-import { once } from 'node:events';
 import http, { createServer, Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, createApp, type GivenSettings, path } from 'signalbox';
 import { offlineOrm } from '../support/offline-orm.js';
+import { listening } from '../support/ports.js';
 import { refusalOf, SocketClient } from '../support/sockets.js';
 
 @Consumer()
@@ -86,8 +85,7 @@ describe('Two applications on one HTTP server', () => {
       await app.attach(server);
       apps.push(app as App);
     }
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    at = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    at = `ws://127.0.0.1:${await listening(server)}`;
   });
 
   afterEach(async () => {

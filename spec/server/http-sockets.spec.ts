@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import { createServer as createSecureServer } from 'node:https';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { connect as connectSecure } from 'node:tls';
 import { expect } from 'chai';
 import { Action, ApiConsumer, type AttachOptions, Consumer, type GivenSettings, Overloaded, path } from 'signalbox';
@@ -12,6 +12,7 @@ import { TrustedProxies } from '#signalbox/server/trusted-proxies.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { selfSigned } from '../support/certificate.js';
 import { until, within } from '../support/deadline.js';
+import { listening } from '../support/ports.js';
 import { useServer } from '../support/serving.js';
 import { RawClient, SocketClient, upgradeRequest } from '../support/sockets.js';
 
@@ -60,8 +61,7 @@ describe('Sockets that ask for nothing', () => {
   ): Promise<number> {
     servers.push(server);
     await application(settings).attach(server, options);
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    return (server.address() as AddressInfo).port;
+    return listening(server);
   }
 
   const cut = (limit = 'address_sockets'): number => counters.count('signalbox.limits_reached', { limit });
@@ -172,7 +172,7 @@ describe('Sockets that ask for nothing', () => {
     });
   }
 
-  it('hold up nobody: of 5,000 all but 100 are cut, and a client of another address is served in the midst of them', async function () {
+  it('hold up no client: of 5,000 all but 100 are cut, and a client of another address is served in the midst of them', async function () {
     this.timeout(60_000);
     const port = await listen({ limits: { headersTime: 60_000 } });
     const flood: Socket[] = [];
@@ -238,7 +238,7 @@ describe('Sockets that ask for nothing', () => {
 
     it('are limited before and behind the handshake of TLS', async () => {
       const server = createSecureServer(selfSigned, answer);
-      const port = await attach(one, server as unknown as Server);
+      const port = await attach(one, server);
       const first = await silent(port);
       const secure = connectSecure({ port, host: '127.0.0.1', rejectUnauthorized: false });
       opened.push(secure.on('error', () => {}).resume());
@@ -294,8 +294,7 @@ describe('File descriptors', () => {
         new MemoryLogger(),
       );
       unwatch = sockets.watch(server, true);
-      await once(server.listen(0, '127.0.0.1'), 'listening');
-      port = (server.address() as AddressInfo).port;
+      port = await listening(server);
     });
     afterEach(() => {
       for (const client of clients.splice(0)) client.destroy();

@@ -1,11 +1,11 @@
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, type Limits, path } from 'signalbox';
 import { connect, type MemoryCounters, type TestClock } from 'signalbox/testing';
 import { until, within } from '../support/deadline.js';
+import { listening } from '../support/ports.js';
 import { closeBytes, frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
 import { gate, useServer } from '../support/serving.js';
 import { SocketClient } from '../support/sockets.js';
@@ -57,9 +57,7 @@ describe('Frames above a rate', () => {
     sockets = [];
     server = createServer().on('connection', (socket) => sockets.push(socket));
     app.attach(server);
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    ({ port } = server.address() as AddressInfo);
+    port = await listening(server);
   }
 
   beforeEach(() => {

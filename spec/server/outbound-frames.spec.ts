@@ -153,7 +153,7 @@ describe('What goes out', () => {
     expect(clock.waiting).to.equal(0);
   });
 
-  it('is written at once, whatever is sent in one tick', async () => {
+  it('leaves in one write where it is sent in one tick', async () => {
     const transport = new WitnessTransport(() => {});
     const out = new OutboundFrames(transport, backpressure);
     out.send('a');

@@ -5,6 +5,7 @@ import { IsInt, IsOptional, Length, Max, Min } from 'class-validator';
 import { Action, ApiConsumer, type App, ConfigurationError, Consumer, path, router } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { z } from 'zod';
+import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
 
@@ -89,9 +90,9 @@ describe('The parameters of a route', () => {
     return (await ann.request(action)).data;
   }
 
-  async function refusal(url: string, headers: Record<string, string> = {}): Promise<unknown> {
-    const error = await connect(app, url, { headers }).catch((thrown: unknown) => thrown);
-    return error instanceof Error && { status: Reflect.get(error, 'status'), sentence: error.message };
+  async function refused(url: string, headers: Record<string, string> = {}) {
+    const { status, message } = await refusal(app, url, { headers });
+    return { status, sentence: message };
   }
 
   it('are given checked, as instances of the class that the route declares', async () => {
@@ -111,22 +112,22 @@ describe('The parameters of a route', () => {
   it('of the path that do not fit are a path that is not there', async () => {
     const nothing = { status: 404, sentence: 'Nothing is served at this path.' };
     for (const url of ['/rooms/101/a1/', '/rooms/4/too-long/', '/rooms/four/a1/', '/rooms/4/%ED%A0%80/'])
-      expect(await refusal(url), url).to.deep.equal(nothing);
+      expect(await refused(url), url).to.deep.equal(nothing);
   });
 
   it('of query and headers that do not fit are refused with 400 and what is wrong', async () => {
-    expect(await refusal('/query/?page=0')).to.deep.equal({
+    expect(await refused('/query/?page=0')).to.deep.equal({
       status: 400,
       sentence: 'The query does not fit: page must not be less than 1.',
     });
-    expect(await refusal('/query/?page=one&tag=long&tag=b'))
+    expect(await refused('/query/?page=one&tag=long&tag=b'))
       .to.have.property('sentence')
       .that.includes('tag');
-    expect(await refusal('/query/?page=1&page=2')).to.include({ status: 400 });
-    expect(await refusal('/tenant/', { 'x-tenant': 'green' }))
+    expect(await refused('/query/?page=1&page=2')).to.include({ status: 400 });
+    expect(await refused('/tenant/', { 'x-tenant': 'green' }))
       .to.have.property('sentence')
       .that.matches(/^The headers do not fit: x-tenant: Invalid option/);
-    expect(await refusal('/tenant/')).to.include({ status: 400 });
+    expect(await refused('/tenant/')).to.include({ status: 400 });
   });
 
   it('are refused over a network before the socket opens', async () => {
@@ -139,7 +140,7 @@ describe('The parameters of a route', () => {
 
   it('with broken escapes or lone surrogates are no server error', async () => {
     for (const query of ['page=%', 'page=%ff', 'page=%ED%A0%80', 'page=\ud800', '__proto__=1&page=x', 'page=1?page=0'])
-      expect(await refusal(`/query/?${query}`), query).to.include({ status: 400 });
+      expect(await refused(`/query/?${query}`), query).to.include({ status: 400 });
     for (const query of ['%=1', '%ED%A0%80', '\ud800=\udfff', '__proto__=1', '&&=', '?'])
       expect(await ask(`/query/?${query}`, 'query'), query).to.deep.equal({ page: 1 });
   });

@@ -12,6 +12,7 @@ import {
   InMemoryChannelLayer,
   Logger,
   path,
+  type ReplyFrame,
 } from 'signalbox';
 import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { container } from 'tsyringe';
@@ -35,6 +36,12 @@ class Working extends ApiConsumer {
   async hello() {
     return 'hello';
   }
+}
+
+/** In how many milliseconds a client is told to come back. */
+function retryAfter(frame: ReplyFrame | undefined): number {
+  const data = frame?.data as Readonly<Record<string, number>> | undefined;
+  return data?.['retry_after_ms'] ?? Number.NaN;
 }
 
 const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
@@ -64,7 +71,7 @@ describe('An application that drains', () => {
     }
   }
 
-  it('serves those who are there for 4 s, and is not ready for others at once', async () => {
+  it('serves the clients that are there for 4 s, and is not ready for others at once', async () => {
     const app = open();
     await using ann = await connect(app, '/');
     const drained = app.drain();
@@ -87,7 +94,7 @@ describe('An application that drains', () => {
     expect(ann).to.have.length(1);
     expect(ann?.[0]).to.include(told);
     expect(ann?.[0]?.errors).to.deep.equal(['The server is restarting.']);
-    expect(Reflect.get(ann?.[0]?.data as object, 'retry_after_ms')).to.be.within(0, 3_000);
+    expect(retryAfter(ann?.[0])).to.be.within(0, 3_000);
     expect(bob).to.have.length(1);
     expect(bob?.[0]).to.have.property('stream', null);
     expect(Reflect.get(bob?.[0] ?? {}, 'payload')).to.include(told);
@@ -169,7 +176,7 @@ describe('An application that drains', () => {
     expect(counts[0]).to.be.within(400, 440);
     expect(counts[1]).to.be.within(800, 840);
     expect(counts[2]).to.equal(1_000);
-    const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
+    const times = clients.map(({ frames }) => retryAfter(frames[0]));
     expect(new Set(times).size).to.be.above(100);
   });
 
@@ -187,7 +194,7 @@ describe('An application that drains', () => {
         const [frame] = client.frames;
         if (!frame) continue;
         untold.delete(client);
-        returns.push(now + (Reflect.get(frame.data as object, 'retry_after_ms') as number));
+        returns.push(now + retryAfter(frame));
       }
     }
     await within(drained, 'The drain');
@@ -198,7 +205,7 @@ describe('An application that drains', () => {
     expect(Math.max(...seconds)).to.be.within(390, 415);
   });
 
-  it('parts those who came together', async () => {
+  it('tells clients that came together at different times', async () => {
     const app = open({ delay: 0 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 400; each += 1) clients.push(await connect(app, '/'));
@@ -225,7 +232,7 @@ describe('An application that drains', () => {
     await within(drained, 'The drain');
   });
 
-  it('tells everybody in the time that there is, also where the process has so much to do that its timers are late', async () => {
+  it('tells every client in the time that there is, also where the process has so much to do that its timers are late', async () => {
     const app = open({ delay: 0, timeLimit: 4_000 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 1_000; each += 1) clients.push(await connect(app, '/'));
@@ -248,7 +255,7 @@ describe('An application that drains', () => {
     const drained = app.drain();
     await advance(200);
     await within(drained, 'The drain');
-    const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
+    const times = clients.map(({ frames }) => retryAfter(frames[0]));
     expect(Math.max(...times)).to.be.within(20_000, 60_000);
   });
 

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { expect } from 'chai';
 import { Action, ActionContext, ApiConsumer, type App, Consumer, path } from 'signalbox';
 import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
+import { listening } from '../support/ports.js';
 import { useServer } from '../support/serving.js';
+import { SocketClient, writesOf } from '../support/sockets.js';
 
 @Consumer({ binary: true })
 class EchoConsumer extends ApiConsumer {
@@ -21,6 +24,25 @@ const around = '{"errors":[],"data":"","action":"fill","response_status":200,"re
 
 /** A length has 7 bits, 16 or 64 (RFC 6455, 5.2): both sides of each border. */
 const lengths = [125, 126, 65_535, 65_536, 200_000];
+
+let gate = Promise.withResolvers<void>();
+
+/** Its actions end when the gate opens. */
+@Consumer()
+class WaitingConsumer extends ApiConsumer {
+  @Action()
+  async wait() {
+    await gate.promise;
+  }
+
+  @Action({ detached: true })
+  async waitAside() {
+    await gate.promise;
+  }
+
+  @Action()
+  async answer() {}
+}
 
 describe('Frames over a socket', () => {
   const serve = useServer();
@@ -77,5 +99,29 @@ describe('Frames over a socket', () => {
     for (const letter of letters) socket.send(JSON.stringify({ action: 'fill', request_id: 1, letter, count: 3 }));
     await within(all, 'All frames');
     expect(seen).to.deep.equal(['aaa', 'ééé', '日日日', 'bbb', '😀😀😀']);
+  });
+
+  describe('of one tick leave in one write', () => {
+    for (const { title, actions } of [
+      { title: 'replies of actions that end together', actions: ['wait_aside', 'wait_aside', 'wait_aside'] },
+      { title: 'replies of requests that waited for the one before them', actions: ['wait', 'answer', 'answer'] },
+    ])
+      it(title, async () => {
+        gate = Promise.withResolvers();
+        const server = createServer();
+        const writes = writesOf(server);
+        await serve([path('/', WaitingConsumer)]).app.attach(server);
+        await using client = await SocketClient.open(`ws://127.0.0.1:${await listening(server)}/`);
+        client.send({ action: 'answer', request_id: 0 });
+        await client.receive();
+        for (const [index, action] of actions.entries()) client.send({ action, request_id: index + 1 });
+        // The server has read what came before this ping.
+        await client.ponged();
+        gate.resolve();
+        for (const _ of actions) await client.receive();
+        const answered = writes.map((text) => [...text.matchAll(/"request_id":(\d)/g)].map(([, id]) => Number(id)));
+        expect(answered.filter(({ length }) => length > 0)).to.deep.equal([[0], [1, 2, 3]]);
+        server.close();
+      });
   });
 });

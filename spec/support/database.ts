@@ -1,7 +1,6 @@
 import type { EntityClass } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
-import { until } from './deadline.js';
 import { entities } from './entities.js';
 import { createDatabase, sharedPostgres } from './postgres.js';
 
@@ -93,10 +92,4 @@ export async function connectOrm(clientUrl: string, options: Options = {}): Prom
     discovery: { warnWhenNoEntities: false },
     ...options,
   });
-}
-
-/** Waits until a statement on the database waits for a lock. */
-export async function untilLocked({ orm }: { readonly orm: MikroORM }): Promise<void> {
-  const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-  await until(async () => (await orm.em.fork().execute(waiting)).length > 0, 'A statement that waits for a lock');
 }

@@ -2,16 +2,11 @@ import { Type } from '@mikro-orm/core';
 import { Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { Shelf } from './specimens.js';
 
-// Rows whose keys are of other kinds than an integer, as Shelf has it, and a uuid, as Tag has it.
+// Rows with keys of other kinds than those of Shelf (an integer), Tag (a uuid) and Country (a text).
 
 @Entity()
 export class Account {
   @PrimaryKey({ type: 'bigint' }) id!: bigint;
-}
-
-@Entity()
-export class Named {
-  @PrimaryKey({ type: 'string' }) name!: string;
 }
 
 /** Its key has two columns, one of which is a relation. */

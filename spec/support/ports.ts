@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 
 /**
  * A free port for a server that goes away and comes back on it, or starts later. The system gives the ports above these to
@@ -19,4 +19,10 @@ export async function lastingPort(): Promise<number> {
     await once(probe, 'close');
     return port;
   }
+}
+
+/** Has a server listen on any free port, and gives the port. */
+export async function listening(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return (server.address() as AddressInfo).port;
 }

@@ -18,7 +18,7 @@ import {
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { Message, Room } from './entities.js';
+import { Message, Room, User } from './entities.js';
 import { testProviders } from './providers.js';
 
 @injectable()
@@ -32,7 +32,14 @@ export class WholeRoomSerializer extends ModelSerializer(Room, {
 }) {}
 
 @injectable()
+export class UserSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
+
+@injectable()
 export class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'], readOnly: ['id'] }) {}
+
+/** With the room that a message is in. */
+@injectable()
+export class RoomMessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room', 'text'] }) {}
 
 export class RoomKey {
   @IsInt() room!: number;

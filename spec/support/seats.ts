@@ -32,7 +32,7 @@ export class Note {
   @Property({ type: 'integer' })
   room!: number;
 
-  @Property({ type: 'string' })
+  @Property({ type: 'text' })
   text!: string;
 }
 

@@ -1,17 +1,17 @@
 import 'reflect-metadata';
 import { Announcer, type ApplicationHooks, type GivenSettings, Tickets } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
-import { Thing } from '../dcrf/observer-support.js';
 import { serveCommands } from './programs.js';
-import { openShelves, ownerRoute, ShelfConsumer, serveShelves, shelfWrites } from './shelf-service.js';
+import { openShelves, peopleRoute, ShelfConsumer, serveShelves, shelfWrites } from './shelf-service.js';
+import { Thing } from './things.js';
 
 export interface ApplicationOptions {
   readonly url: string;
   /** Default any free one. */
   readonly port?: number;
   readonly settings?: GivenSettings;
-  /** Whether it observes owners, as the others do not. */
-  readonly hasOwners?: boolean;
+  /** Whether it observes people, as the others do not. */
+  readonly servesPeople?: boolean;
   /** The id of a thing that a stop hook creates, when the last connection has ended. */
   readonly createAtEnd?: number;
 }
@@ -21,7 +21,7 @@ const {
   url,
   port: given = 0,
   settings,
-  hasOwners = false,
+  servesPeople = false,
   createAtEnd,
 }: ApplicationOptions = JSON.parse(process.argv[2] ?? '{}');
 const orm = await openShelves(url);
@@ -34,7 +34,7 @@ class LastWrite implements ApplicationHooks {
   }
 }
 
-const { app, container } = serveShelves(orm, logger, settings, hasOwners ? [ownerRoute] : [], [LastWrite]);
+const { app, container } = serveShelves(orm, logger, settings, servesPeople ? [peopleRoute] : [], [LastWrite]);
 app.closeOnSignals({ after: () => orm.close() });
 
 const commands = {

@@ -1,7 +1,6 @@
 import { EntityManager, LockMode } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -34,8 +33,8 @@ import {
 } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { container, injectable } from 'tsyringe';
-import { Owner, Thing, things } from '../dcrf/observer-support.js';
 import { User } from './entities.js';
+import { Person, ShelfKey, Thing, thingModels } from './things.js';
 import type { Row } from './world.js';
 
 /** Whoever has one may follow all things. */
@@ -48,7 +47,7 @@ export class Pass {
   reader!: string;
 }
 
-export const shelfEntities = [...things, User, Pass];
+export const shelfEntities = [...thingModels, User, Pass];
 
 export const departed = new Signal<{ readonly train: number }>('departed');
 
@@ -57,10 +56,6 @@ export interface ShownThing extends Row {
 }
 
 const shown = ({ id, name, shelf, count }: ShownThing): ShownThing => ({ id, name, shelf, count });
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
 
 @injectable()
 class HasPass implements Permission {
@@ -130,14 +125,14 @@ export class ShelfConsumer extends ApiConsumer {
 }
 
 @Consumer()
-class OwnerConsumer extends ApiConsumer {
+class PersonConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async watch(context: ActionContext) {
-    await this.subscribe(this.onOwner, {}, context);
+    await this.subscribe(this.onPerson, {}, context);
   }
 
-  @ModelObserver(() => Owner)
-  async onOwner(event: ModelEvent<Owner>, subscription: Subscription) {
+  @ModelObserver(() => Person)
+  async onPerson(event: ModelEvent<Person>, subscription: Subscription) {
     await subscription.send(event);
   }
 }
@@ -145,7 +140,7 @@ class OwnerConsumer extends ApiConsumer {
 const shelfRoute = path('/ws/', ShelfConsumer);
 
 /** What an application may do besides: a later version of it, say. */
-export const ownerRoute = path('/owners/', OwnerConsumer);
+export const peopleRoute = path('/people/', PersonConsumer);
 
 @injectable()
 class Users implements UserStore {
@@ -183,7 +178,7 @@ export function serveShelves(
   orm: MikroORM,
   logger: MemoryLogger,
   settings: GivenSettings = {},
-  further: readonly (typeof ownerRoute)[] = [],
+  further: readonly (typeof peopleRoute)[] = [],
   hooks: readonly (new () => ApplicationHooks)[] = [],
 ) {
   const child = container.createChildContainer();
@@ -225,9 +220,9 @@ export function shelfWrites(orm: MikroORM) {
   return {
     change,
     changeUser,
-    async createOwner(username: string): Promise<void> {
+    async createPerson(username: string): Promise<void> {
       const em = orm.em.fork();
-      em.create(Owner, { username });
+      em.create(Person, { username });
       await em.flush();
     },
     /** In one transaction. */
@@ -244,13 +239,13 @@ export function shelfWrites(orm: MikroORM) {
         return thing.count;
       });
     },
-    /** Names a row by those who have a pass when this transaction commits, and counts it up. */
+    /** Names a row by its key and by the readers that have a pass when this transaction commits, and counts it up. */
     recordReaders(id: number): Promise<void> {
       return orm.em.fork().transactional(async (em) => {
         await em.execute('select pg_advisory_xact_lock_shared(1)');
         const thing = await em.findOneOrFail(Thing, id, { lockMode: LockMode.PESSIMISTIC_WRITE });
         const passes = await em.find(Pass, {}, { orderBy: { reader: 'asc' } });
-        thing.name = passes.map(({ reader }) => reader).join(' ');
+        thing.name = [`#${id}`, ...passes.map(({ reader }) => reader)].join(' ');
         thing.count += 1;
       });
     },

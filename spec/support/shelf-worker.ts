@@ -1,9 +1,9 @@
 import 'reflect-metadata';
 import { type Settings, writeChangeLog } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
-import { Thing } from '../dcrf/observer-support.js';
 import { serveCommands } from './programs.js';
 import { departed, openShelves, shelfWrites } from './shelf-service.js';
+import { Thing } from './things.js';
 
 export interface WorkerOptions {
   readonly url: string;

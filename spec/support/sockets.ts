@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type ClientOptions, WebSocket } from 'ws';
@@ -7,6 +7,19 @@ import { Inbox } from '#signalbox/testing/inbox.js';
 import { patience, within } from './deadline.js';
 
 export type Frame = Record<string, unknown>;
+
+/** What a server hands to its sockets from now on, one text for each call of their `write`. */
+export function writesOf(server: Server): readonly string[] {
+  const writes: string[] = [];
+  server.on('connection', (socket: Socket) => {
+    const { write } = socket;
+    socket.write = ((...given: Parameters<Socket['write']>) => {
+      writes.push(String(given[0]));
+      return write.apply(socket, given);
+    }) as Socket['write'];
+  });
+  return writes;
+}
 
 /** A client over a real socket, as browsers are. */
 export class SocketClient implements AsyncDisposable {
@@ -53,6 +66,12 @@ export class SocketClient implements AsyncDisposable {
 
   ping(): void {
     this.#socket.ping();
+  }
+
+  /** Resolves once the server has answered a ping, and so has read what was sent before it. */
+  async ponged(): Promise<void> {
+    this.ping();
+    await within(once(this.#socket, 'pong'), 'A pong');
   }
 
   /** Resolves with what the next ping says. One that was opened with `autoPong: false` answers none by itself. */

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/core';
-import { Thing } from '../dcrf/observer-support.js';
+import { Thing } from './things.js';
 import type { Transaction, Write } from './world.js';
 
 class RolledBack extends Error {}
@@ -24,6 +24,6 @@ async function write(em: EntityManager, { pk, shelf, count }: Write): Promise<vo
   if (shelf === undefined) {
     if (thing) em.remove(thing);
   } else if (thing) em.assign(thing, { shelf, count });
-  else em.create(Thing, { id: pk, name: 'thing', shelf, count });
+  else em.create(Thing, { id: pk, name: `thing ${pk}`, shelf, count });
   await em.flush();
 }

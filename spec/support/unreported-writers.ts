@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { Owner, Thing } from '../dcrf/observer-support.js';
+import { Person, Thing } from './things.js';
 
 /** A write that no observer hears of, and the line on which it is made. */
 export interface UnreportedWriter {
@@ -13,6 +13,10 @@ function nextLine(): string {
   const [, path = '', line = ''] = /\(?(?:file:\/\/)?(\/[^()]*):(\d+):\d+\)?$/.exec(stack.split('\n')[2] ?? '') ?? [];
   return `${path.replace(`${process.cwd()}/`, '')}:${Number(line) + 1}`;
 }
+
+let created = 0;
+
+const newThing = (): { readonly name: string } => ({ name: `new ${++created}` });
 
 const later = (): Promise<void> => Promise.resolve();
 
@@ -28,11 +32,11 @@ export const unreportedWriters: Readonly<Record<string, UnreportedWriter>> = {
   },
   'a promise with more behind it': {
     line: nextLine(),
-    write: (em) => later().then(() => em.insertMany(Thing, [{ name: 'many' }]).then(() => later())),
+    write: (em) => later().then(() => em.insertMany(Thing, [newThing()]).then(() => later())),
   },
   'a promise with a way out': {
     line: nextLine(),
-    write: (em) => em.insert(Thing, { name: 'one' }).catch(() => later()),
+    write: (em) => em.insert(Thing, newThing()).catch(() => later()),
   },
   'a query builder': {
     line: nextLine(),
@@ -53,5 +57,5 @@ export const unreportedWriters: Readonly<Record<string, UnreportedWriter>> = {
 };
 
 /** One line that writes two models. */
-export const writeBoth = async (em: EntityManager, model: typeof Thing | typeof Owner, id: number) =>
-  em.nativeDelete<Thing | Owner>(model, { id });
+export const writeBoth = async (em: EntityManager, model: typeof Thing | typeof Person, id: number) =>
+  em.nativeDelete<Thing | Person>(model, { id });

@@ -7,19 +7,15 @@ import {
   createApp,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   path,
   type Subscription,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { User } from '../support/entities.js';
+import { UserSerializer } from '../support/rooms.js';
 
 let built: Watching | undefined;
-
-@injectable()
-class NameSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
 
 @Consumer()
 class Watching extends ApiConsumer {
@@ -33,8 +29,8 @@ class Watching extends ApiConsumer {
     await this.subscribe(this.onUser, {}, context);
   }
 
-  @ModelObserver(() => User, { serializer: NameSerializer, latest: true })
-  async onUser(event: ModelEvent<NameSerializer>, subscription: Subscription<object>) {
+  @ModelObserver(() => User, { serializer: UserSerializer, latest: true })
+  async onUser(event: ModelEvent<UserSerializer>, subscription: Subscription<object>) {
     await subscription.send(event);
   }
 

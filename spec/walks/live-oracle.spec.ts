@@ -1,40 +1,21 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import fc from 'fast-check';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  type AppApi,
-  Consumer,
-  createApp,
-  GroupsForBoth,
-  Logger,
-  type ModelEvent,
-  ModelObserver,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { Action, type App, type AppApi, Consumer, createApp, Logger, path } from 'signalbox';
 import { type Client, createClient, type LiveCollection, live } from 'signalbox/client';
 import { MemoryLogger } from 'signalbox/testing';
 import { container } from 'tsyringe';
 import { WebSocket } from 'ws';
-import { Thing, things } from '../dcrf/observer-support.js';
-import { useDatabase } from '../support/database.js';
+import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { lastingPort } from '../support/ports.js';
 import { checkAsyncProperty } from '../support/properties.js';
+import { ShelfKey, ShelfObserver, Thing, thingModels } from '../support/things.js';
 import { transact } from '../support/transact.js';
 import { type Row, type Transaction, transaction, type Write } from '../support/world.js';
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
 
 class Count {
   @IsInt() pk!: number;
@@ -44,7 +25,7 @@ class Count {
 const shown = ({ id, shelf, count }: Row): Row => ({ id, shelf, count });
 
 @Consumer()
-class ShelfConsumer extends ApiConsumer {
+class ShelfConsumer extends ShelfObserver {
   constructor(private readonly em: EntityManager) {
     super();
   }
@@ -60,19 +41,6 @@ class ShelfConsumer extends ApiConsumer {
   async count({ pk, count }: Count) {
     const thing = await this.em.findOneOrFail(Thing, pk);
     thing.count = count;
-  }
-
-  @Action({ status: 201 })
-  async watch({ shelf }: ShelfKey, context: ActionContext) {
-    await this.subscribe(this.onThing, { shelf }, context);
-  }
-
-  @ModelObserver(() => Thing, { body: shown })
-  async onThing(event: ModelEvent<Thing, Row>, subscription: Subscription<ShelfKey>) {
-    await subscription.send(event);
-  }
-  @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) {
-    yield `shelf-${shelf}`;
   }
 }
 
@@ -280,29 +248,23 @@ function ready(rows: LiveCollection<Row>): Promise<void> {
 }
 
 describe('Live collections of clients that come and go between two applications', () => {
-  const database = useDatabase('live_oracle', things);
-  let elsewhere: MikroORM;
+  const database = useDatabase('live_oracle', thingModels);
+  const elsewhere = useSecondOrm(database);
 
   before(async () => {
     await database.orm.em.execute(
       "do $$ begin execute format('alter database %I set deadlock_timeout to 20', current_database()); end $$",
     );
-    elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: things,
-      metadataProvider: ReflectMetadataProvider,
-    });
   });
-  after(() => elsewhere.close(true));
 
-  it('are what the database says once everybody is at rest', async function () {
+  it('are what the database says once all clients and applications are at rest', async function () {
     this.timeout(0);
     await checkAsyncProperty(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), playAndCompare), 15);
   });
 
   async function playAndCompare(steps: readonly Step[]): Promise<void> {
     await database.orm.em.execute('truncate thing cascade');
-    const playback = new Playback([database.orm, elsewhere]);
+    const playback = new Playback([database.orm, elsewhere.orm]);
     await playback.begin();
     try {
       for (const each of steps) await playback.play(each);

@@ -31,15 +31,12 @@ import { within } from '../support/deadline.js';
 import { Message, User } from '../support/entities.js';
 import { losingSessions } from '../support/lost-sessions.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
+import { MessageSerializer, UserSerializer } from '../support/rooms.js';
 
 let allUsers: () => Promise<User[]>;
 
 const said = new Signal<{ readonly text: string }>('said');
 
-@injectable()
-class UserSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
-@injectable()
-class PlainSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
 @injectable()
 class NestedSerializer extends ModelSerializer(Message, {
   fields: ['id', 'text', 'user'],
@@ -56,7 +53,7 @@ class HasUsers implements Permission {
 }
 
 abstract class Follower extends ApiConsumer {
-  abstract onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription): Promise<void>;
+  abstract onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription): Promise<void>;
 
   @Action({ status: 201 })
   async follow(context: ActionContext) {
@@ -66,8 +63,8 @@ abstract class Follower extends ApiConsumer {
 
 @Consumer()
 class PlainConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
 }
@@ -86,8 +83,8 @@ class NestedConsumer extends mix(ModelConsumer(Message, { serializer: NestedSeri
 
 @Consumer()
 class GroupsConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
   @GroupsForSignal('onMessage') protected async *groupsOfMessage({ user }: Message) {
@@ -101,8 +98,8 @@ class GroupsConsumer extends Follower {
 @Consumer()
 @Permissions(HasUsers)
 class GuardedConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
 }
@@ -110,8 +107,8 @@ class GuardedConsumer extends Follower {
 @Consumer()
 @Permissions(HasUsers)
 class RevocableConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
   @RevokedBy('onMessage', () => Message) protected async *revokedByMessage({ user }: Message) {
@@ -122,8 +119,8 @@ class RevocableConsumer extends Follower {
 @Consumer()
 @Permissions(HasUsers)
 class RecheckedConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
   @RevokedBy('onMessage', () => Message) protected *revokedByMessage() {
@@ -136,8 +133,8 @@ class MethodConsumer extends Follower {
   constructor(private readonly em: EntityManager) {
     super();
   }
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await this.em.count(User);
     await subscription.send(event);
   }
@@ -148,8 +145,8 @@ class LateConsumer extends Follower {
   constructor(private readonly em: EntityManager) {
     super();
   }
-  @ModelObserver(() => Message, { serializer: PlainSerializer })
-  async onMessage(event: ModelEvent<PlainSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
     await this.em.count(User);
   }

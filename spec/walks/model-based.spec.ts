@@ -1,49 +1,19 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import fc from 'fast-check';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  Consumer,
-  createApp,
-  GroupsForBoth,
-  InMemoryChannelLayer,
-  type ModelEvent,
-  ModelObserver,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { Action, ActionContext, type App, Consumer, createApp, InMemoryChannelLayer, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { checkAsyncProperty } from '../support/properties.js';
+import { ShelfKey, ShelfObserver, thingModels } from '../support/things.js';
 import { transact } from '../support/transact.js';
-import { type Row, type Script, type Step, script, World } from '../support/world.js';
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
+import { type Script, type Step, script, World } from '../support/world.js';
 
 @Consumer()
-class ShelfConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch({ shelf }: ShelfKey, context: ActionContext) {
-    await this.subscribe(this.onThing, { shelf }, context);
-  }
+class ShelfConsumer extends ShelfObserver {
   @Action({ status: 204 })
   async leave({ shelf }: ShelfKey, context: ActionContext) {
     await this.unsubscribe(this.onThing, { shelf }, context);
-  }
-
-  @ModelObserver(() => Thing, { body: ({ id, shelf, count }) => ({ id, shelf, count }) })
-  async onThing(event: ModelEvent<Thing, Row>, subscription: Subscription<ShelfKey>) {
-    await subscription.send(event);
-  }
-  @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) {
-    yield `shelf-${shelf}`;
   }
 }
 
@@ -108,7 +78,7 @@ class Playback {
 }
 
 describe('Subscriptions and transactions in any order', () => {
-  const database = useDatabase('model_based', things);
+  const database = useDatabase('model_based', thingModels);
 
   it('tell each subscription what was committed while it lasted, in order, once, and nothing else', async function () {
     this.timeout(0);

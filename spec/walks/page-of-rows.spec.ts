@@ -1,4 +1,3 @@
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   AllowAny,
@@ -9,7 +8,6 @@ import {
   LimitOffsetPaginator,
   List,
   ModelConsumer,
-  ModelSerializer,
   mix,
   ObserveInstance,
   Patch,
@@ -17,19 +15,12 @@ import {
   Permissions,
   path,
   Retrieve,
+  type Route,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { Room, User } from '../support/entities.js';
+import { RoomSerializer } from '../support/rooms.js';
 import { type Frame, SocketClient } from '../support/sockets.js';
-
-@Entity()
-class Part {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) name!: string;
-}
-
-@injectable()
-class PartSerializer extends ModelSerializer(Part, { fields: ['id', 'name'], readOnly: ['id'] }) {}
 
 const rows = 250;
 
@@ -45,7 +36,7 @@ class MayRead implements Permission {
 }
 
 const actions = mix(
-  ModelConsumer(Part, { serializer: PartSerializer, paginator: PageOfAll }),
+  ModelConsumer(Room, { serializer: RoomSerializer, paginator: PageOfAll }),
   List,
   Retrieve,
   Patch,
@@ -54,7 +45,7 @@ const actions = mix(
 
 @Consumer()
 @Permissions(AllowAny)
-class PartConsumer extends actions {}
+class RoomConsumer extends actions {}
 
 @Consumer()
 @Permissions(MayRead)
@@ -63,17 +54,17 @@ class AskedConsumer extends actions {}
 const keys = Array.from({ length: rows }, (_, index) => index + 1);
 
 describe(`A page of ${rows} rows, with the default limits`, () => {
-  const database = useDatabase('page_of_rows', [Part]);
-  let app: App;
+  const database = useDatabase('page_of_rows', [Room, User]);
+  let app: App<readonly Route[]>;
   let port: number;
 
   beforeEach(async () => {
     await database.orm.em.execute(
-      `insert into part (name) select 'part ' || each from generate_series(1, ${rows}) each`,
+      `insert into room (name) select 'room ' || each from generate_series(1, ${rows}) each`,
     );
-    const streams = demultiplexer({ parts: PartConsumer, asked: AskedConsumer });
-    const routes = [path('/', PartConsumer), path('/asked/', AskedConsumer), path('/many/', streams)];
-    app = createApp({ orm: database.orm, routes }) as unknown as App;
+    const streams = demultiplexer({ rooms: RoomConsumer, asked: AskedConsumer });
+    const routes = [path('/', RoomConsumer), path('/asked/', AskedConsumer), path('/many/', streams)];
+    app = createApp<readonly Route[]>({ orm: database.orm, routes });
     ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
   });
   afterEach(() => app.close());
@@ -89,7 +80,7 @@ describe(`A page of ${rows} rows, with the default limits`, () => {
     {
       title: 'of a stream',
       url: '/many/',
-      wrap: (payload: Frame) => ({ stream: 'parts', payload }),
+      wrap: (payload: Frame) => ({ stream: 'rooms', payload }),
       unwrap: ({ payload }: Frame) => payload as Frame,
     },
   ]) {
@@ -118,7 +109,7 @@ describe(`A page of ${rows} rows, with the default limits`, () => {
         ]);
 
         const em = database.orm.em.fork();
-        for (const part of await em.findAll(Part)) part.name = `new ${part.id}`;
+        for (const room of await em.findAll(Room)) room.name = `new ${room.id}`;
         await em.flush();
         const events = await answers(rows);
         const told = events

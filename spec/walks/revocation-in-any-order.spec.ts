@@ -1,6 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -12,7 +11,6 @@ import {
   createApp,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   type Permission,
   path,
   RevokedBy,
@@ -20,49 +18,32 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { emptyDatabase, useDatabase } from '../support/database.js';
+import { emptyDatabase, useDatabase, useSecondOrm } from '../support/database.js';
 import { checkAsyncProperty } from '../support/properties.js';
-
-@Entity()
-class Ticket {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-}
-
-@Entity()
-class Line {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  text!: string;
-}
+import { Note, NoteSerializer, Seat } from '../support/seats.js';
 
 @injectable()
-class LineSerializer extends ModelSerializer(Line, { fields: ['text'] }) {}
-
-@injectable()
-class HasTicket implements Permission {
+class HasSeat implements Permission {
   constructor(private readonly em: EntityManager) {}
 
   async hasPermission({ action }: ActionContext) {
-    return action !== 'follow' || (await this.em.count(Ticket)) > 0;
+    return action !== 'follow' || (await this.em.count(Seat)) > 0;
   }
 }
 
 @Consumer()
-class LineConsumer extends ApiConsumer {
-  @Action({ status: 201, permissions: [HasTicket] })
+class NoteConsumer extends ApiConsumer {
+  @Action({ status: 201, permissions: [HasSeat] })
   async follow(context: ActionContext) {
-    await this.subscribe(this.onLine, {}, context);
+    await this.subscribe(this.onNote, {}, context);
   }
 
-  @ModelObserver(() => Line, { serializer: LineSerializer })
-  async onLine(event: ModelEvent<LineSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Note, { serializer: NoteSerializer })
+  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
 
-  @RevokedBy('onLine', () => Ticket)
+  @RevokedBy('onNote', () => Seat)
   protected *everybody() {
     yield 'everybody';
   }
@@ -70,7 +51,7 @@ class LineConsumer extends ApiConsumer {
 
 interface Commit {
   readonly process: number;
-  readonly writes: readonly ('line' | 'revoke')[];
+  readonly writes: readonly ('note' | 'revoke')[];
   readonly isRolledBack: boolean;
   /** Whether the subscriber's process reads the log afterwards, or with a later commit. */
   readonly isRead: boolean;
@@ -79,7 +60,7 @@ interface Commit {
 const commits: fc.Arbitrary<readonly Commit[]> = fc.array(
   fc.record({
     process: fc.nat(1),
-    writes: fc.array(fc.constantFrom('line', 'line', 'line', 'revoke'), { minLength: 1, maxLength: 3 }),
+    writes: fc.array(fc.constantFrom('note', 'note', 'note', 'revoke'), { minLength: 1, maxLength: 3 }),
     isRolledBack: fc.boolean(),
     isRead: fc.boolean(),
   }),
@@ -89,23 +70,14 @@ const commits: fc.Arbitrary<readonly Commit[]> = fc.array(
 class RolledBack extends Error {}
 
 describe('Revocation, in any order of transactions of two processes', () => {
-  const database = useDatabase('revocation_order', [Ticket, Line]);
-  let elsewhere: MikroORM;
-
-  before(async () => {
-    elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: [Ticket, Line],
-      metadataProvider: ReflectMetadataProvider,
-    });
-  });
-  after(() => elsewhere.close());
+  const database = useDatabase('revocation_order', [Seat, Note]);
+  const elsewhere = useSecondOrm(database);
 
   async function write({ writes, isRolledBack }: Commit, orm: MikroORM, text: () => string): Promise<void> {
     const transaction = orm.em.fork().transactional(async (em) => {
       for (const each of writes) {
-        if (each === 'line') em.create(Line, { text: text() });
-        else for (const ticket of await em.find(Ticket, {})) em.remove(ticket);
+        if (each === 'note') em.create(Note, { room: 1, text: text() });
+        else for (const seat of await em.find(Seat, {})) em.remove(seat);
         await em.flush();
       }
       if (isRolledBack) throw new RolledBack();
@@ -118,19 +90,19 @@ describe('Revocation, in any order of transactions of two processes', () => {
   /** What a subscriber of the first process is told, and what it has to be told. */
   async function run(history: readonly Commit[]): Promise<{ told: unknown[]; due: unknown[]; mayBeTold: unknown[] }> {
     await emptyDatabase(database.orm);
-    await database.orm.em.execute('insert into ticket default values');
-    const orms = [database.orm, elsewhere] as const;
-    const serve = (orm: MikroORM): App => createApp({ orm, routes: [path('/ws/', LineConsumer)] });
-    const [app, other] = [serve(database.orm), serve(elsewhere)];
+    await database.orm.em.execute('insert into seat (room) values (1)');
+    const orms = [database.orm, elsewhere.orm] as const;
+    const serve = (orm: MikroORM): App => createApp({ orm, routes: [path('/ws/', NoteConsumer)] });
+    const [app, other] = [serve(database.orm), serve(elsewhere.orm)];
     await other.start();
     const ann = await connect(app, '/ws/');
     expect(await ann.request('follow', { request_id: 7 })).to.include({ response_status: 201 });
     const before: string[] = [];
     let isRevoked = false;
-    let lines = 0;
+    let notes = 0;
     for (const commit of history) {
       const texts: string[] = [];
-      await write(commit, orms[commit.process] as MikroORM, () => texts[texts.push(`line ${++lines}`) - 1] as string);
+      await write(commit, orms[commit.process] as MikroORM, () => texts[texts.push(`note ${++notes}`) - 1] as string);
       isRevoked ||= !commit.isRolledBack && commit.writes.includes('revoke');
       if (!isRevoked && !commit.isRolledBack) before.push(...texts);
       if (commit.isRead) await app.idle();

@@ -1,4 +1,4 @@
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -11,38 +11,25 @@ import {
   demultiplexer,
   List,
   ModelConsumer,
-  ModelSerializer,
   mix,
   ObserveInstance,
   Patch,
   path,
 } from 'signalbox';
 import { connect, type TestChannel, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { emptyDatabase, useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
+import { Member, MemberSerializer } from '../support/library.js';
 import { createDatabase } from '../support/postgres.js';
 import { testProviders } from '../support/providers.js';
 import { RoomSerializer } from '../support/rooms.js';
-
-@Entity()
-class Invoice {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string', unique: true })
-  number!: string;
-}
-
-@injectable()
-class InvoiceSerializer extends ModelSerializer(Invoice, { fields: ['id', 'number'] }) {}
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create, List, ObserveInstance) {}
 
 @Consumer()
-class InvoiceConsumer extends mix(
-  ModelConsumer(Invoice, { serializer: InvoiceSerializer }),
+class MemberConsumer extends mix(
+  ModelConsumer(Member, { serializer: MemberSerializer }),
   Create,
   List,
   Patch,
@@ -51,78 +38,78 @@ class InvoiceConsumer extends mix(
 
 describe('An application with a second database', () => {
   const database = useDatabase('first_database');
-  let billing: MikroORM;
+  let library: MikroORM;
   let app: App;
   let client: TestConnection;
   let rooms: TestChannel;
-  let invoices: TestChannel;
+  let members: TestChannel;
   let providers: ReturnType<typeof testProviders>;
 
   before(async () => {
-    billing = await MikroORM.init({
-      contextName: 'billing',
+    library = await MikroORM.init({
+      contextName: 'library',
       clientUrl: await createDatabase('second_database'),
-      entities: [Invoice],
+      entities: [Member],
       metadataProvider: ReflectMetadataProvider,
     });
-    await billing.schema.create();
+    await library.schema.create();
   });
-  after(() => billing.close(true));
+  after(() => library.close(true));
 
   beforeEach(async () => {
-    await emptyDatabase(billing);
+    await emptyDatabase(library);
     providers = testProviders();
-    const routes = [path('/', demultiplexer({ rooms: RoomConsumer, invoices: InvoiceConsumer }))] as const;
-    app = createApp({ orm: database.orm, otherOrms: [billing], routes, container: providers.container });
+    const routes = [path('/', demultiplexer({ rooms: RoomConsumer, members: MemberConsumer }))] as const;
+    app = createApp({ orm: database.orm, otherOrms: [library], routes, container: providers.container });
     client = await connect(app, '/');
     rooms = client.channel('rooms');
-    invoices = client.channel('invoices');
+    members = client.channel('members');
   });
   afterEach(() => app.close());
 
   it('reads and writes each model where it is', async () => {
     expect(await rooms.request('create', { data: { name: 'red' } })).to.include({ response_status: 201 });
-    expect(await invoices.request('create', { data: { number: 'A1' } })).to.deep.include({
+    expect(await members.request('create', { data: { name: 'ann', pin: '1' } })).to.deep.include({
       response_status: 201,
-      data: { id: 1, number: 'A1' },
+      data: { id: 1, name: 'ann' },
     });
-    expect(await billing.em.fork().count(Invoice)).to.equal(1);
-    expect(await invoices.request('list')).to.deep.include({ data: [{ id: 1, number: 'A1' }] });
+    expect(await library.em.fork().count(Member)).to.equal(1);
+    expect(await members.request('list')).to.deep.include({ data: [{ id: 1, name: 'ann' }] });
     expect(await rooms.request('list')).to.deep.include({ data: [{ id: 1, name: 'red' }] });
   });
 
   it('answers the conflicts of each', async () => {
-    await invoices.request('create', { data: { number: 'A1' } });
-    expect(await invoices.request('create', { data: { number: 'A1' } })).to.deep.include({
+    await members.request('create', { data: { name: 'ann', pin: '1' } });
+    expect(await members.request('create', { data: { name: 'ann', pin: '1' } })).to.deep.include({
       response_status: 409,
-      errors: [{ number: ['An object with this number already exists.'] }],
+      errors: [{ name: ['An object with this name already exists.'] }],
     });
   });
 
   it('tells what the transaction that wrote the row has committed, whatever the other one does', async () => {
-    await invoices.request('create', { data: { number: 'A1' } });
+    await members.request('create', { data: { name: 'ann', pin: '1' } });
     await rooms.request('create', { data: { name: 'red' } });
-    await invoices.request('subscribe_instance', { request_id: 'i', pk: 1 });
+    await members.request('subscribe_instance', { request_id: 'i', pk: 1 });
     await rooms.request('subscribe_instance', { request_id: 'r', pk: 1 });
-    const [first, second] = [database.orm.em.fork(), billing.em.fork()];
+    const [first, second] = [database.orm.em.fork(), library.em.fork()];
     const rolledBack = first.transactional(async () => {
       (await first.findOneOrFail(Room, 1)).name = 'lost';
-      (await second.findOneOrFail(Invoice, 1)).number = 'A2';
+      (await second.findOneOrFail(Member, 1)).name = 'bob';
       await second.flush();
       throw new Error('no');
     });
     await rolledBack.catch(() => undefined);
-    expect(await invoices.receive()).to.deep.include({ request_id: 'i', data: { id: 1, number: 'A2' } });
+    expect(await members.receive()).to.deep.include({ request_id: 'i', data: { id: 1, name: 'bob' } });
     await rooms.expectSilence();
   });
 
   it('announces writes of each', async () => {
-    await invoices.request('create', { data: { number: 'A1' } });
-    await invoices.request('subscribe_instance', { request_id: 'i', pk: 1 });
-    const em = billing.em.fork();
+    await members.request('create', { data: { name: 'ann', pin: '1' } });
+    await members.request('subscribe_instance', { request_id: 'i', pk: 1 });
+    const em = library.em.fork();
     const announcer = providers.container.resolve(Announcer);
-    await announcer.announcing(Invoice, [1], () => em.nativeUpdate(Invoice, 1, { number: 'B7' }));
-    expect(await invoices.receive()).to.deep.include({ request_id: 'i', data: { id: 1, number: 'B7' } });
+    await announcer.announcing(Member, [1], () => em.nativeUpdate(Member, 1, { name: 'cleo' }));
+    expect(await members.receive()).to.deep.include({ request_id: 'i', data: { id: 1, name: 'cleo' } });
   });
 
   it('is refused where two databases have one context name', () => {

@@ -1,6 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   Action,
@@ -12,22 +9,14 @@ import {
   demultiplexer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   path,
+  type Route,
   type Subscription,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-
-@Entity()
-class Note {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'text' }) text!: string;
-}
-
-@injectable()
-class NoteSerializer extends ModelSerializer(Note, { fields: ['id', 'text'] }) {}
+import { memoryKept } from '../support/memory.js';
+import { Note, NoteSerializer } from '../support/seats.js';
 
 @Consumer()
 class NoteConsumer extends ApiConsumer {
@@ -52,14 +41,6 @@ class NoteConsumer extends ApiConsumer {
   }
 }
 
-/** Bytes of the heap when nothing is left to be collected. */
-function heapUsed(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  return process.memoryUsage().heapUsed;
-}
-
 const clients = 100;
 const events = 5;
 /** More bytes than a socket is handed before its client reads. */
@@ -67,13 +48,13 @@ const size = 100_000;
 
 describe('An event that many frozen clients have not read', () => {
   const database = useDatabase('shared_events', [Note]);
-  let app: App;
+  let app: App<readonly Route[]>;
 
   beforeEach(() => {
-    app = createApp({
+    app = createApp<readonly Route[]>({
       orm: database.orm,
       routes: [path('/one/', NoteConsumer), path('/many/', demultiplexer({ notes: NoteConsumer }))],
-    }) as unknown as App;
+    });
   });
   afterEach(() => app.close());
 
@@ -88,7 +69,7 @@ describe('An event that many frozen clients have not read', () => {
       for (const [id, channel] of channels.entries()) await channel.request(action, { request_id: id });
       const em = database.orm.em.fork();
       const write = async (letter: string): Promise<void> => {
-        em.create(Note, { text: letter.repeat(size) });
+        em.create(Note, { room: 1, text: letter.repeat(size) });
         await em.flush();
         em.clear();
         await app.idle();
@@ -96,10 +77,10 @@ describe('An event that many frozen clients have not read', () => {
       for (const connection of connections) connection.freeze();
       // It goes to the socket of each client, which copies it; those that follow wait in the process.
       await write('0');
-      const before = heapUsed();
+      const before = await memoryKept();
       for (let event = 1; event <= events; event += 1) await write(String(event));
       // Copies would take 50 MB; the texts take 0.5 MB, and what is around each of the 500 frames less than 2 kB.
-      expect(heapUsed() - before).to.be.below(5_000_000);
+      expect((await memoryKept()) - before).to.be.below(5_000_000);
 
       for (const connection of connections) connection.thaw();
       for (const [id, channel] of channels.entries()) {

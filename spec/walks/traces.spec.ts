@@ -159,7 +159,7 @@ describe('Traces', () => {
     expect(deliveries()).to.deep.equal([['deliver ChatConsumer.onMessage', traceOf(3), parentOf(traceOf(2)), 200]]);
   });
 
-  it('of a delivery name the one in which a signal was sent, or somebody else committed', async () => {
+  it('of a delivery name the one in which a signal was sent, or code outside of every connection committed', async () => {
     await using ann = await follow();
     await ann.request('shout');
     expect(await ann.receive()).to.include({ action: 'on_said' });

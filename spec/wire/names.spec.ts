@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { toWireName, type WireName } from '#signalbox/wire/names.js';
+import { toWireName, type WireName } from '#signalbox/wire/messages.js';
 
 const names = {
   list: 'list',

@@ -1,7 +1,6 @@
 import { NotAuthenticated } from '../errors.js';
-import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
-import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
+import type { Identity, ScopeSession, ScopeUser } from '../scope/scope-types.js';
 
 /** What a credential proves: an identity, and what the store that knew it has already loaded. */
 export interface Authentication {

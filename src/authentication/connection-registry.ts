@@ -1,14 +1,35 @@
 import { runDetached } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
-import type { Counters } from '../counters.js';
-import { type ApiError, HandshakeTimedOut, NotAuthenticated, SessionExpired } from '../errors.js';
+import { type ApiError, HandshakeTimedOut, NotAuthenticated, PermissionDenied, SessionExpired } from '../errors.js';
 import type { Logger } from '../logger.js';
-import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
-import type { ScopeUser } from '../scope/scope-types.js';
+import type { Identity, ScopeUser } from '../scope/scope-types.js';
 import { CloseCode } from '../status.js';
+import type { Counters } from '../telemetry.js';
 import { isOver } from './authentication.js';
-import { type ConnectionCommand, checkCommands, concerns, refusalOf } from './connection-commands.js';
+
+/** Whose connections are meant. */
+export type ConnectionOwner = { readonly user: string } | { readonly session: string };
+
+/** What is to become of the connections of a user or a session, in every process. */
+export type ConnectionCommand =
+  | { readonly kind: 'disconnect'; readonly owner: ConnectionOwner; readonly reason: string; readonly code: number }
+  | { readonly kind: 'recheck'; readonly owner: ConnectionOwner };
+
+export function concerns({ owner }: ConnectionCommand, identity: Identity | undefined): boolean {
+  if (!identity) return false;
+  return 'user' in owner ? String(identity.userId) === owner.user : identity.sessionId === owner.session;
+}
+
+/** @throws what refuses a user or session that one of these commands disconnects */
+export function checkCommands(commands: readonly ConnectionCommand[], identity: Identity | undefined): void {
+  for (const command of commands)
+    if (command.kind === 'disconnect' && concerns(command, identity)) throw refusalOf(command);
+}
+
+export function refusalOf({ code, reason }: ConnectionCommand & { readonly kind: 'disconnect' }): ApiError {
+  return code === CloseCode.forbidden ? new PermissionDenied(reason) : new NotAuthenticated(reason);
+}
 
 /** The place that a connection takes among those of its user. */
 export interface UserSlot {

@@ -1,14 +1,17 @@
 import { currentWork, runDetached } from '../async-context.js';
 import type { Clock } from '../clock.js';
 import { ConfigurationError, PermissionDenied, SessionExpired } from '../errors.js';
-import type { Identity } from '../scope/identity.js';
-import type { Scope } from '../scope/scope.js';
-import { ownership, type UserFacts } from '../scope/scope.js';
-import type { ScopeUser } from '../scope/scope-types.js';
+import { ownership, type Scope, type UserFacts } from '../scope/scope.js';
+import type { Identity, ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
 import { type Authentication, identityOf, isOver } from './authentication.js';
-import { type ConnectionCommand, type ConnectionOwner, checkCommands } from './connection-commands.js';
-import type { ConnectionRegistry, RegisteredConnection } from './connection-registry.js';
+import {
+  type ConnectionCommand,
+  type ConnectionOwner,
+  type ConnectionRegistry,
+  checkCommands,
+  type RegisteredConnection,
+} from './connection-registry.js';
 
 /** A key as the database has it; compared as text. */
 export type Id = string | number | bigint;

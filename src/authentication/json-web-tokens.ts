@@ -11,10 +11,12 @@ import {
 } from 'jose';
 import { injectable } from 'tsyringe';
 import { Clock } from '../clock.js';
-import { ConfigurationError } from '../errors.js';
+import { faultsOf } from '../configuration-faults.js';
 import { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Authentication, TokenVerifier } from './authentication.js';
+
+const fault = faultsOf('jsonWebTokens');
 
 /**
  * Options of `jsonWebTokens`: `algorithms`, `issuer` and `audience` are required, and exactly one of `key` and `keys`
@@ -164,8 +166,4 @@ function secretLengthOf(key: NonNullable<JsonWebTokenOptions['key']>): number | 
   if (key instanceof CryptoKey) return 'length' in key.algorithm ? Number(key.algorithm.length) / 8 : undefined;
   if (key instanceof KeyObject) return key.type === 'secret' ? key.symmetricKeySize : undefined;
   return key.kty === 'oct' ? Buffer.from(key.k ?? '', 'base64url').length : undefined;
-}
-
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'jsonWebTokens', member, reason, remedy });
 }

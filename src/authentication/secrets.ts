@@ -1,14 +1,13 @@
 import { inspect } from 'node:util';
-import { cookiesOf } from '../scope/cookies.js';
-import type { HandshakeRequest } from '../scope/scope.js';
-import { offeredSubprotocols } from '../scope/subprotocols.js';
+import { cookiesOf, offeredSubprotocols } from '../scope/headers.js';
+import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 
 /** Shorter values of cookies and queries are words: taking them out would only spoil the log. */
 const shortestSecret = 16;
 
 /** What an upgrade request has that may prove something, and that no log may show. */
 export function secretsOf({ url, headers }: HandshakeRequest): readonly string[] {
-  const query = new URLSearchParams(url.split('?').slice(1).join('?'));
+  const query = new URLSearchParams(pathAndQuery(url)[1]);
   const [, credential = ''] = /^\S+\s+(\S.*)$/.exec(String(headers['authorization'] ?? '')) ?? [];
   const { tokens } = offeredSubprotocols(headers['sec-websocket-protocol']);
   const perhaps = [...query.values(), ...Object.values(cookiesOf(headers['cookie']))];

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Clock } from '../clock.js';
-import type { Identity } from '../scope/identity.js';
-import { originOf } from '../scope/origin.js';
+import type { Clock, Timer } from '../clock.js';
+import type { Logger } from '../logger.js';
+import { originOf } from '../scope/headers.js';
+import type { Identity } from '../scope/scope-types.js';
 import type { ConnectionRegistry } from './connection-registry.js';
-import type { TicketStore } from './ticket-store.js';
 
 type Disconnects = Pick<ConnectionRegistry, 'momentOfIssue' | 'wasDisconnectedSince'>;
 
@@ -75,4 +75,79 @@ function keyOf(ticket: string): string {
 /** A header that names no web page, such as `null`, is compared as it is. */
 function comparable(origin: string | string[] | undefined): string | undefined {
   return originOf(origin) ?? (origin === undefined ? undefined : String(origin));
+}
+
+/** What a ticket stands for. */
+export interface StoredTicket {
+  /** The identity of the connection that the ticket opens. */
+  readonly identity: Identity;
+  /** The page that may use it; undefined where a client without an Origin header asked for it. */
+  readonly origin: string | undefined;
+  /** Until when it can be taken. */
+  readonly endsAt: Date;
+}
+
+/**
+ * A provider that keeps tickets until they are taken. The default is a table that all processes of a database share, and on PGlite the
+ * memory of the process. Another one: `createApp({ …, ticketStore: RedisTickets })`.
+ */
+export interface TicketStore {
+  /** @param key a hash of the ticket: an attacker who reads the store holds no ticket */
+  add(key: string, ticket: StoredTicket): Promise<void>;
+  /** Takes it out: of two that ask for one key, also in two processes, at most one is given the ticket. */
+  take(key: string): Promise<StoredTicket | undefined>;
+}
+
+/** How often expired tickets are removed, in milliseconds. */
+const sweepInterval = 10_000;
+
+/** The tickets of one process. */
+export class InMemoryTicketStore implements TicketStore {
+  readonly #tickets = new Map<string, StoredTicket>();
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #capacity: number;
+  #sweep: Timer | undefined;
+  #wasFull = false;
+
+  /** @param capacity how many may wait; beyond it the oldest goes. Default 100 000 */
+  constructor(clock: Clock, logger: Logger, capacity = 100_000) {
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#capacity = capacity;
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#tickets.size;
+  }
+
+  async add(key: string, ticket: StoredTicket): Promise<void> {
+    this.#tickets.set(key, ticket);
+    this.#dropOldest();
+    this.#sweep ??= this.#clock.after(sweepInterval, () => this.#sweepOut());
+  }
+
+  async take(key: string): Promise<StoredTicket | undefined> {
+    const ticket = this.#tickets.get(key);
+    this.#tickets.delete(key);
+    return ticket && ticket.endsAt > this.#clock.now() ? ticket : undefined;
+  }
+
+  /** The oldest has had the most time to be used: a flood has to be as quick as an honest client to do harm. */
+  #dropOldest(): void {
+    if (this.#tickets.size <= this.#capacity) return;
+    const [oldest = ''] = this.#tickets.keys();
+    this.#tickets.delete(oldest);
+    if (!this.#wasFull)
+      this.#logger.warn('There are too many tickets; the oldest are dropped.', { capacity: this.#capacity });
+    this.#wasFull = true;
+  }
+
+  #sweepOut(): void {
+    const now = this.#clock.now();
+    for (const [key, { endsAt }] of this.#tickets) if (endsAt <= now) this.#tickets.delete(key);
+    this.#wasFull = false;
+    this.#sweep = this.#tickets.size === 0 ? undefined : this.#clock.after(sweepInterval, () => this.#sweepOut());
+  }
 }

@@ -19,14 +19,14 @@ import {
 import { LocalChannels, processOf } from './local-channels.js';
 import { encodeMessage } from './message-text.js';
 
-/** Options of the channel layers whose messages go through a server: `NotifyChannelLayer` and `RedisChannelLayer`. */
+/** Options of the channel layers that send messages through a server: `NotifyChannelLayer` and `RedisChannelLayer`. */
 export interface BrokerOptions extends ChannelLayerOptions {
   /**
-   * How long the server may take to connect, and to answer, in milliseconds. Then what waits for it is refused with
-   * `ChannelLayerUnavailable`, and the connection is made anew. Default 5 000.
+   * How long the server may take to connect, and to answer, in milliseconds. After that, waiting calls are refused with
+   * `ChannelLayerUnavailable`, and the layer reconnects. Default: 5 000.
    */
   readonly timeLimit?: number;
-  /** How often the server is asked whether it still answers, in milliseconds. Default 10 000. */
+  /** The interval in which the layer checks whether the server still answers, in milliseconds. Default: 10 000. */
   readonly heartbeat?: number;
 }
 
@@ -34,51 +34,51 @@ const defaults = { ...layerDefaults, timeLimit: 5_000, heartbeat: 10_000 };
 
 /** One connection to the server, from its opening to its end. */
 export interface BrokerConnection {
-  /** Resolves once what is published under these keys arrives here. */
+  /** Resolves when messages to these keys arrive here. */
   subscribe(keys: readonly string[]): Promise<void>;
   unsubscribe(key: string): void;
-  /** Called in the order of sending, without a wait in between. Resolves once the server has taken it. */
+  /** Sends a message. Calls come in the order of sending, without a wait between them. Resolves when the server has taken the message. */
   publish(key: string, text: string): Promise<void>;
-  /** Resolves once everything has arrived here that the server took before. */
+  /** Resolves when everything that the server took before has arrived here. */
   flush(): Promise<void>;
 }
 
-/** What becomes of one connection. */
+/** Callbacks of one connection. */
 export interface BrokerEvents {
   received(key: string, text: string): void;
-  /** What came cannot be read. */
+  /** Called with the error of a message that cannot be read. */
   unreadable(error: unknown): void;
-  /** The connection has ended, or cannot be trusted any more. */
+  /** Called when the connection has ended, or is no longer reliable. */
   lost(error: unknown): void;
-  /** Aborted when the connection is to be closed, also while it is being opened. */
+  /** Aborted when the connection has to close, also while it is being opened. */
   readonly signal: AbortSignal;
 }
 
-/** Milliseconds until the next attempt to connect: at first, and at most. */
+/** The first and the longest wait before reconnecting, in milliseconds. */
 const firstRetry = 100;
 const longestRetry = 2_000;
 
-/** Milliseconds after which a connection counts as healthy: it is made anew at once when it is lost. */
+/** Milliseconds after which a connection counts as healthy: if it is lost then, the layer reconnects at once. */
 const healthyTime = 1_000;
 
 /**
- * A channel layer whose messages go through a server. It subscribes to one key for each group that has members in this process, and to
- * one for the process. Where the connection is lost, it is made anew and subscribes again; then the gap is told.
+ * A channel layer that sends messages through a server. It subscribes to one key for each group with members in this process, and to one
+ * key for the process. If the connection is lost, it reconnects, subscribes again and then reports the gap.
  */
 export abstract class BrokerChannelLayer extends ChannelLayer {
   readonly #options: Required<BrokerOptions>;
   readonly #channels: LocalChannels;
-  /** What all calls wait for, in their order: the connection, or why there is none. Undefined before the first call. */
+  /** The connection, or the reason why there is none: all calls await it, in their order. Undefined before the first call. */
   #connection: Promise<BrokerConnection> | undefined;
   /** Undefined while there is no connection. */
   #current:
     | { readonly connection: BrokerConnection; readonly life: AbortController; readonly since: number }
     | undefined;
-  /** By key, those that this connection has subscribed to, or is about to. */
+  /** The keys that this connection has subscribed to, or is about to. */
   readonly #subscribed = new Map<string, Promise<void>>();
   #hasGap = false;
   #isOverflowing = false;
-  /** That of the last attempt to connect. */
+  /** Ends the last attempt to connect. */
   #life: AbortController | undefined;
   #retryAfter = firstRetry;
   #timer: NodeJS.Timeout | undefined;
@@ -93,7 +93,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.#channels = new LocalChannels(this.#options.slice, (error) => this.tellFailure(error));
   }
 
-  /** Opens one connection. A time limit is not its concern; on abort it closes what is there so far. */
+  /** Opens one connection. It needs no time limit of its own; on abort it closes what it has opened. */
   protected abstract open(events: BrokerEvents): Promise<BrokerConnection>;
 
   /** How many groups applications have in this process. */
@@ -175,7 +175,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.#channels.clear();
   }
 
-  /** Resolves once everything that was accepted has been handed over, here and to the server. */
+  /** Resolves when all accepted messages have been handed over, here and to the server. */
   async #drained(): Promise<void> {
     await this.#lastSent?.catch(() => {});
     await this.#current?.connection.flush();
@@ -219,16 +219,19 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
   #receiveForGroup(key: string, text: string, size: number): void {
     const handed = this.#channels.sendToGroup(groupOf(key), text, size);
     if (handed) this.#guard(handed);
-    // The last member left while the connection was being made.
+    // The last member left while the layer was connecting.
     else this.#leave(groupOf(key));
   }
 
-  /** Only what no layer has sent cannot be read. */
+  /** Reports messages that cannot be read; no layer sends such messages. */
   #guard(handed: Promise<void> | undefined): void {
     handed?.catch((error) => this.tellFailure(error));
   }
 
-  /** What arrives faster than it can be handed over is dropped until the rest has been, rather than take the memory of the process. */
+  /**
+   * Drops messages that arrive faster than they can be handed over, until the waiting ones are handed over: otherwise they would fill the
+   * memory of the process.
+   */
   #overflow(limit: number): void {
     if (this.#isOverflowing) return;
     this.#isOverflowing = true;
@@ -250,7 +253,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     return subscribed;
   }
 
-  /** Where no member of the group is left here. */
+  /** Unsubscribes from a group that has no member left here. */
   #leave(group: string): void {
     if (this.#channels.hasGroup(group)) return;
     const key = keyOfGroup(group);
@@ -258,7 +261,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.#current?.connection.unsubscribe(key);
   }
 
-  /** A caller that was refused hears of the gap when the server is back. */
+  /** The error of a refused caller, who will be told of the gap when the server is back. */
   #refused(error: unknown): ChannelLayerUnavailable {
     this.#hasGap = true;
     return unavailable(error);
@@ -266,7 +269,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
 
   // The connection
 
-  /** The first attempt is waited for, and the first one after a loss; while those after it fail, calls are refused at once. */
+  /** The connection. Calls await the first attempt, and the first one after a loss; if that fails, later calls are refused at once. */
   #connected(): Promise<BrokerConnection> {
     this.#connection ??= this.#attempt();
     return this.#connection;
@@ -307,7 +310,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.tellGap();
   }
 
-  /** @throws what keeps a connection from being made in time, with all that the channels of this process are to hear */
+  /** @throws the reason if no connection, with everything that the channels of this process subscribe to, is made in time */
   async #open(): Promise<BrokerConnection> {
     const life = new AbortController();
     this.#life = life;
@@ -343,7 +346,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.#current = { connection, life, since: performance.now() };
   }
 
-  /** A connection that has died without a word is silent, and so is one over which nothing is sent. */
+  /** Checks the connection at intervals: one that has died silently looks like one over which nothing is sent. */
   async #listenForHeartbeat(connection: BrokerConnection, life: AbortController): Promise<void> {
     try {
       await this.#inTime(connection, connection.flush());
@@ -403,7 +406,7 @@ function keyOfProcess(process: string): string {
   return `p:${process}`;
 }
 
-/** One for each caller, since the time after which to try again is by chance. */
+/** A new error for each caller, because its retry time is random. */
 function unavailable(error: unknown): ChannelLayerUnavailable {
   return new ChannelLayerUnavailable(undefined, { cause: error });
 }

@@ -1,7 +1,9 @@
-/** What travels between consumers. JSON values only, for it may cross processes; receivers share one copy and must not change it. */
+/**
+ * A message between consumers. It holds JSON values only, because it may cross processes; receivers share one copy and must not change it.
+ */
 export type ChannelMessage = Readonly<Record<string, unknown>> & { readonly type: string };
 
-/** What `ChannelLayer.connect` is given: called for each message to the channel, in the order in which they arrive. */
+/** The receiver of a channel: called for each message, in the order in which messages arrive. */
 export type ChannelReceiver = (message: ChannelMessage) => void;
 
 /** A message and the group that it is for. */
@@ -13,79 +15,97 @@ export interface GroupMessage {
 }
 
 /**
- * How connections reach each other, within a process or across several: the carrier of messages, not of committed changes. Delivery
- * is at most once. Messages of one sender to one channel arrive in the order in which they were sent, through whatever groups.
+ * How connections reach each other, within a process or across several. It carries messages, not committed changes. Delivery is at most
+ * once. Messages of one sender to one channel arrive in the order in which they were sent, through whichever groups.
  *
  * - A channel is the address of one consumer, made by `newChannel`. A message to a channel that is not connected is dropped.
  * - A group is a named set of channels. Its name is 1 to 500 characters of well-formed Unicode. A group without channels does not exist.
- * - `add` and `discard` are idempotent, and take effect for every message sent after they resolved.
+ * - `add` and `discard` are idempotent, and take effect for every message that is sent after they resolved.
  * - Disconnecting a channel removes it from all its groups.
- * - A receiver gets what the JSON text of the message says, as it was when the message was sent, also within one process.
- * - A receiver that throws harms neither the sender nor the other receivers.
+ * - A receiver gets the JSON of the message as it was when it was sent, also within one process.
+ * - A receiver that throws affects neither the sender nor the other receivers.
  *
- * A layer may lose the way to its server. No method waits for it to come back:
+ * A layer may lose its connection to a server. No method waits until the server is back:
  *
- * - `connect`, `add` and the methods that send settle within a time limit. They reject with `ChannelLayerUnavailable` where the server
- *   did not confirm in time: the channel is then not connected, or not in the group, and the next call tries again. A message may
- *   have arrived all the same.
+ * - `connect`, `add` and the sending methods settle within a time limit. They reject with `ChannelLayerUnavailable` if the server did not
+ *   confirm in time: then the channel is not connected, or not in the group, and the next call tries again. The message may have arrived
+ *   nevertheless.
  * - `disconnect` and `discard` never reject.
- * - Memberships that were confirmed are restored. Then, once per outage, `onGap` is called; also where something was rejected before the
+ * - The layer restores confirmed memberships. Then it calls `onGap`, once per outage; it also does so if it rejected a call before its
  *   first connection to the server.
  */
 export abstract class ChannelLayer {
   readonly #gapListeners: (() => void)[] = [];
   readonly #failureListeners: ((error: unknown) => void)[] = [];
 
-  /** An address of this process that no other consumer has, for `connect`. */
+  /** Makes an address in this process that no other consumer has, for `connect`. */
   abstract newChannel(): string;
-  /** @throws RangeError for an address that `newChannel` of this layer did not make */
+  /**
+   * Connects a receiver to the channel.
+   *
+   * @throws RangeError for an address that `newChannel` of this layer did not make
+   */
   abstract connect(channel: string, receiver: ChannelReceiver): Promise<void>;
-  /** Takes the channel out of all its groups; its receiver is not called any more. Never rejects. */
+  /** Removes the channel from all its groups; its receiver is not called any more. Never rejects. */
   abstract disconnect(channel: string): Promise<void>;
-  /** @throws RangeError for a name that no group can have */
+  /**
+   * Adds the channel to a group.
+   *
+   * @throws RangeError for an invalid group name
+   */
   abstract add(group: string, channel: string): Promise<void>;
-  /** Takes the channel out of one group; does nothing where it is not in it. Never rejects. */
+  /** Removes the channel from one group; does nothing if it is not in it. Never rejects. */
   abstract discard(group: string, channel: string): Promise<void>;
   /**
+   * Sends a message to one channel.
+   *
    * @throws ChannelLayerUnavailable
    * @throws MessageTooLarge
-   * @throws TypeError for what is no message
+   * @throws TypeError for a value that is no message
    */
   abstract send(channel: string, message: ChannelMessage): Promise<void>;
-  /** @throws as `send` does; RangeError for a name that no group can have */
+  /**
+   * Sends a message to every channel of a group.
+   *
+   * @throws as `send` does; RangeError for an invalid group name
+   */
   abstract sendToGroup(group: string, message: ChannelMessage): Promise<void>;
   /**
-   * Sends several messages in their order, with no wait between them.
+   * Sends several messages in their order, without a wait between them.
    *
-   * @throws as `sendToGroup` does for the first that could not be sent; the others are sent all the same
+   * @throws as `sendToGroup` does for the first message that could not be sent; the others are sent nevertheless
    */
   abstract sendAll(messages: readonly GroupMessage[]): Promise<void>;
 
-  /** Calls back when messages for this process may have been lost until now: after an outage, once memberships are back. */
+  /** Calls back when messages to this process may have been lost: after an outage, when memberships are restored. */
   onGap(listener: () => void): void {
     this.#gapListeners.push(listener);
   }
 
   /**
-   * Calls back with what fails outside of any call: a receiver that throws; once per outage, `ChannelLayerUnavailable` for a connection that
+   * Calls back with errors outside of any call: a receiver that throws; once per outage, `ChannelLayerUnavailable` for a connection that
    * breaks or cannot be made.
    */
   onFailure(listener: (error: unknown) => void): void {
     this.#failureListeners.push(listener);
   }
 
-  /** Whether other processes can be reached; the readiness probe asks. @throws Error that says why not */
+  /**
+   * Checks whether other processes can be reached; the readiness probe calls it.
+   *
+   * @throws Error with the reason if they cannot
+   */
   async check(): Promise<void> {}
 
-  /** Delivers what was accepted before, within a time limit. Then sending, connecting and adding reject. Never rejects itself. */
+  /** Delivers accepted messages, within a time limit. After that, sending, connecting and adding reject. Never rejects itself. */
   abstract close(): Promise<void>;
 
-  /** For implementations. */
+  /** For implementations: calls the listeners of `onGap`. */
   protected tellGap(): void {
     for (const listener of this.#gapListeners) listener();
   }
 
-  /** For implementations. */
+  /** For implementations: calls the listeners of `onFailure`. */
   protected tellFailure(error: unknown): void {
     for (const listener of this.#failureListeners) listener(error);
   }
@@ -93,10 +113,10 @@ export abstract class ChannelLayer {
 
 export const maximumNameLength = 500;
 
-/** @throws RangeError for a name that no layer has to accept */
+/** @throws RangeError for an invalid group name */
 export function checkGroupName(group: string): void {
   const isString = typeof group === 'string';
-  // A lone surrogate does not survive the way to a server: two names would become one.
+  // A server would replace a lone surrogate: two names would become one.
   if (isString && group.length > 0 && group.length <= maximumNameLength && group.isWellFormed()) return;
   const shown = isString && !group.isWellFormed() ? 'one with half a character' : shownLength(group);
   throw new RangeError(`A group's name is a string of 1 to ${maximumNameLength} characters, not ${shown}.`);
@@ -106,10 +126,10 @@ function shownLength(group: unknown): string {
   return typeof group === 'string' ? `${group.length} characters` : typeof group;
 }
 
-/** What the names of the framework's own groups begin with. */
+/** Prefix of the framework's own group names. */
 export const reservedPrefix = 'signalbox:';
 
-/** @throws RangeError for a name that no layer has to accept, or that is the framework's own */
+/** @throws RangeError for an invalid group name, or one with the framework's prefix */
 export function checkApplicationGroup(group: string): void {
   checkGroupName(group);
   if (group.startsWith(reservedPrefix))

@@ -28,7 +28,7 @@ export class InMemoryChannelLayer extends ChannelLayer {
     this.#channels = new LocalChannels(this.#options.slice, (error) => this.tellFailure(error));
   }
 
-  /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
+  /** The number of groups that applications have. Specs check with it that closed channels leave nothing behind. */
   get groupCount(): number {
     return this.#channels.groupCount;
   }

@@ -1,32 +1,32 @@
-import { ChannelLayerUnavailable, ConfigurationError } from '../errors.js';
+import { faultsOf } from '../configuration-faults.js';
+import { ChannelLayerUnavailable } from '../errors.js';
 
-/** What every channel layer can be told. */
+/** Options of every channel layer. */
 export interface ChannelLayerOptions {
-  /** The longest message, in bytes of its JSON text; a longer one is refused with `MessageTooLarge`. Default 1 048 576. */
+  /** The longest message, in bytes of its JSON text; a longer one is refused with `MessageTooLarge`. Default: 1 048 576. */
   readonly largestMessage?: number;
   /**
-   * Bytes of the messages that wait, be it for the server or for channels of this process. Beyond them sending is refused with
-   * `ChannelLayerUnavailable`, and what arrives is dropped, which is a gap. Default 67 108 864.
+   * The most bytes of messages that may wait, for the server or for channels of this process. Above that, sending is refused with
+   * `ChannelLayerUnavailable`, and arriving messages are dropped, which is a gap. Default: 67 108 864.
    */
   readonly largestBacklog?: number;
-  /** To how many channels of this process messages are handed before other work has its turn. Default 250. */
+  /** The number of channels of this process that receive messages before other work has its turn. Default: 250. */
   readonly slice?: number;
 }
 
 export const layerDefaults = { largestMessage: 1_048_576, largestBacklog: 67_108_864, slice: 250 };
 
 /**
- * Completes and checks what was given.
+ * Completes options with defaults and checks them.
  *
- * @throws ConfigurationError for an option that is unknown, or no positive integer
+ * @throws ConfigurationError for an unknown option, or a value that is no positive integer
  */
 export function completeOptions<Options extends Readonly<Record<string, number>>>(
   layer: string,
   defaults: Options,
   given: { readonly [Name in keyof Options]?: number | undefined },
 ): Options {
-  const fault = (member: string, reason: string, remedy: string): ConfigurationError =>
-    new ConfigurationError({ class: layer, member, reason, remedy });
+  const fault = faultsOf(layer);
   const options = { ...defaults };
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
@@ -39,7 +39,11 @@ export function completeOptions<Options extends Readonly<Record<string, number>>
   return options;
 }
 
-/** Resolves when all have settled. @throws what the first of them failed with */
+/**
+ * Resolves when all have settled.
+ *
+ * @throws the error of the first that failed
+ */
 export async function allSent(sent: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(sent);
   await Promise.all(sent);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type ChannelMessage, type ChannelReceiver, reservedPrefix } from './channel-layer.js';
 import { SlicedDelivery } from './sliced-delivery.js';
 
-/** One channel; without a receiver it has been disconnected. */
+/** One channel; after disconnecting it has no receiver. */
 interface Member {
   receiver: ChannelReceiver | undefined;
   groups: readonly string[];
@@ -10,13 +10,13 @@ interface Member {
 
 interface Group {
   readonly members: Set<Member>;
-  /** The same, as long as no channel joins or leaves. */
+  /** The list of members, kept until a channel joins or leaves. */
   list?: readonly Member[] | undefined;
 }
 
-/** The channels of this process and the groups that they are in: what each channel layer does within a process. */
+/** The channels of this process and their groups: the part of a channel layer inside a process. */
 export class LocalChannels {
-  /** What the addresses of this process begin with; those of other processes begin otherwise. */
+  /** Prefix of this process' addresses, different from those of other processes. */
   readonly process = randomBytes(15).toString('base64url');
   readonly #members = new Map<string, Member>();
   readonly #groups = new Map<string, Group>();
@@ -26,8 +26,8 @@ export class LocalChannels {
   #last: Promise<void> = Promise.resolve();
 
   /**
-   * @param slice to how many channels messages are handed before other work has its turn
-   * @param onFailure called with what a receiver threw
+   * @param slice the number of channels that receive messages before other work has its turn
+   * @param onFailure called with the error of a receiver
    */
   constructor(
     slice: number,
@@ -36,7 +36,7 @@ export class LocalChannels {
     this.#delivery = new SlicedDelivery(slice, (member, message) => this.#deliver(member, message));
   }
 
-  /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
+  /** The number of groups that applications have. Specs check with it that closed channels leave nothing behind. */
   get groupCount(): number {
     return this.groups.filter((group) => !group.startsWith(reservedPrefix)).length;
   }
@@ -72,7 +72,7 @@ export class LocalChannels {
     else this.#members.set(channel, { receiver, groups: [] });
   }
 
-  /** @returns the groups that it was in */
+  /** @returns the groups that the channel was in */
   disconnect(channel: string): readonly string[] {
     const member = this.#members.get(channel);
     if (!member) return [];
@@ -100,24 +100,24 @@ export class LocalChannels {
     member.groups = member.groups.filter((other) => other !== group);
   }
 
-  /** Hands over a copy of the message; resolves when that is done. Undefined where the channel is not connected. */
+  /** Hands over a copy of the message; resolves when that is done. Returns undefined if the channel is not connected. */
   send(channel: string, text: string, size: number): Promise<void> | undefined {
     const member = this.#members.get(channel);
     return member && this.#hand([member], text, size);
   }
 
-  /** Hands one copy of the message to all members, but for those that leave before their turn. Undefined where there is none. */
+  /** Hands one copy of the message to all members that are still there at their turn. Returns undefined if there is no member. */
   sendToGroup(group: string, text: string, size: number): Promise<void> | undefined {
     const found = this.#groups.get(group);
     if (!found) return undefined;
     found.list ??= [...found.members];
     const { list } = found;
-    // The channels of a large group have their turns one after the other; a list is made anew where one has left or joined.
+    // The channels of a large group have their turns one after the other; the list is made anew after one has left or joined.
     const isMember = (member: Member): boolean => found.list === list || found.members.has(member);
     return this.#hand(list, text, size, isMember);
   }
 
-  /** Resolves when all that was sent until now has been handed over. */
+  /** Resolves when everything that was sent until now has been handed over. */
   async idle(): Promise<void> {
     await this.#last;
   }
@@ -158,7 +158,7 @@ export class LocalChannels {
   }
 }
 
-/** Undefined for what is no address. */
+/** The process of an address; undefined for a text that is no address. */
 export function processOf(channel: string): string | undefined {
   return /^([\w-]{20})\.\d+$/.exec(channel)?.[1];
 }

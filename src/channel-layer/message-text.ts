@@ -2,16 +2,16 @@ import { MessageTooLarge } from '../errors.js';
 import { encodeData } from '../wire/codec.js';
 import type { ChannelMessage } from './channel-layer.js';
 
-/** A message as it travels. */
+/** A message in the form in which it travels. */
 export interface MessageText {
   readonly text: string;
-  /** In bytes. */
+  /** The size of the text in bytes. */
   readonly size: number;
 }
 
 /**
  * @param largest in bytes
- * @throws TypeError for what is no message, or has no JSON text
+ * @throws TypeError for a value that is no message, or has no JSON text
  * @throws MessageTooLarge
  */
 export function encodeMessage(message: ChannelMessage, largest: number): MessageText {

@@ -10,29 +10,28 @@ interface Job<Channel> {
 }
 
 /**
- * Hands messages to channels of this process, in the order in which they were sent, and no more than a slice of them per turn
- * of the event loop: a large group, or many messages, must not keep everybody else waiting. Those that wait for the same list of
- * channels are handed to one channel after the other, which can send them on in one write.
+ * Hands messages to channels of this process in the order in which they were sent, at most a slice of them per turn of the event loop, so
+ * that a large group or many messages do not hold up other work. Messages for the same list of channels are handed to one channel after the
+ * other, which can then send them in one write.
  */
 export class SlicedDelivery<Channel = string> {
-  readonly #deliver: (channel: Channel, message: ChannelMessage) => void;
-  readonly #slice: number;
   readonly #jobs: Job<Channel>[] = [];
   #left: number;
   #isRunning = false;
   #isTurning = false;
 
-  /** @param deliver never throws */
-  constructor(slice: number, deliver: (channel: Channel, message: ChannelMessage) => void) {
-    this.#slice = slice;
+  /** @param deliver hands over one message; never throws */
+  constructor(
+    private readonly slice: number,
+    private readonly deliver: (channel: Channel, message: ChannelMessage) => void,
+  ) {
     this.#left = slice;
-    this.#deliver = deliver;
   }
 
   /**
-   * Resolves once the message was handed to all.
+   * Resolves when the message was handed to all channels.
    *
-   * @param isMember whether a channel whose turn has come is still to get it
+   * @param isMember whether a channel is still to receive the message when its turn comes
    */
   send(
     channels: readonly Channel[],
@@ -41,14 +40,14 @@ export class SlicedDelivery<Channel = string> {
   ): Promise<void> {
     const job = this.#jobFor(channels, isMember);
     job.messages.push(message);
-    // A delivery is none of the request in which the message was sent.
+    // A delivery does not belong to the request that sent the message.
     runDetached(() => this.#run());
     return job.done.promise;
   }
 
   #jobFor(channels: readonly Channel[], isMember: (channel: Channel) => boolean): Job<Channel> {
     const last = this.#jobs.at(-1);
-    if (last?.next === 0 && last.channels === channels && last.messages.length < this.#slice) return last;
+    if (last?.next === 0 && last.channels === channels && last.messages.length < this.slice) return last;
     const job = { channels, messages: [], isMember, done: Promise.withResolvers<void>(), next: 0 };
     this.#jobs.push(job);
     return job;
@@ -70,21 +69,21 @@ export class SlicedDelivery<Channel = string> {
       }
       const channel = job.channels[job.next++];
       if (channel === undefined || !job.isMember(channel)) continue;
-      for (const message of job.messages) this.#deliver(channel, message);
+      for (const message of job.messages) this.deliver(channel, message);
     }
     this.#jobs.shift();
     job.done.resolve();
   }
 
   #turnLater(): void {
-    if (this.#isTurning || this.#left === this.#slice) return;
+    if (this.#isTurning || this.#left === this.slice) return;
     this.#isTurning = true;
     setImmediate(() => this.#turn());
   }
 
   #turn(): void {
     this.#isTurning = false;
-    this.#left = this.#slice;
+    this.#left = this.slice;
     this.#run();
   }
 }

@@ -7,7 +7,7 @@ import { SignalboxError } from '../errors.js';
 import type { App } from '../server/app.js';
 import { CommandFailed, type Terminal } from './command.js';
 
-/** As much of an application's package.json as is read. */
+/** The part of an application's package.json that commands read. */
 export interface Manifest {
   readonly name?: string;
   readonly version?: string;
@@ -16,13 +16,13 @@ export interface Manifest {
   readonly devDependencies?: Readonly<Record<string, string>>;
 }
 
-/** Where the built application is, unless package.json says `"signalbox": { "app": … }`. */
+/** The built application's module, unless package.json names another: `"signalbox": { "app": … }`. */
 const USUAL_MODULE = './dist/app.js';
 
 const HOW_TO_EXPORT =
   'Export it as `app`, or let the default export be a function that makes it: export default async () => createApp({ … }).';
 
-/** @throws CommandFailed where there is none */
+/** @throws CommandFailed if there is none */
 export async function readManifest(folder: string): Promise<Manifest> {
   const text = await readFile(join(folder, 'package.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
@@ -31,15 +31,15 @@ export async function readManifest(folder: string): Promise<Manifest> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new CommandFailed(`package.json is no JSON: ${error instanceof Error ? error.message : error}`);
+    throw new CommandFailed(`package.json is not valid JSON: ${error instanceof Error ? error.message : error}`);
   }
 }
 
 /**
- * The built application of a folder, put together as its own code does it. It does not listen, and asks nothing of its
- * database, as long as the module that is imported does neither.
+ * Imports the built application of a folder, as its own code makes it. It does not listen, and sends its database no query, unless the
+ * imported module does.
  *
- * @throws CommandFailed where it is not built, is not exported or cannot be put together
+ * @throws CommandFailed if it is not built, is not exported or cannot be made
  */
 export async function loadApplication({ folder, err }: Pick<Terminal, 'folder' | 'err'>): Promise<App> {
   const { signalbox } = await readManifest(folder);
@@ -52,30 +52,30 @@ export async function loadApplication({ folder, err }: Pick<Terminal, 'folder' |
     throw new CommandFailed(`${named} is not there. ${way}`);
   }
   await noteStaleness(folder, path, err);
-  // As the scripts of the templates do. What the environment has already wins.
+  // As the templates' scripts do. Variables that the environment has already take precedence.
   if (existsSync(join(folder, '.env'))) process.loadEnvFile(join(folder, '.env'));
-  // A program imports it first; the module of the application alone may not.
+  // A program imports it first; the application's module alone may not.
   await importFrom(folder, 'reflect-metadata');
   const exported = await attempt(named, () => import(pathToFileURL(path).href));
   const given = exported.default ?? exported.app;
   if (given === undefined) throw new CommandFailed(`${named} exports no application. ${HOW_TO_EXPORT}`);
   const app: unknown = await attempt(named, () => (typeof given === 'function' ? given() : given));
   if (isApplication(app)) return app;
-  throw new CommandFailed(`What ${named} exports is no application of createApp. ${HOW_TO_EXPORT}`);
+  throw new CommandFailed(`What ${named} exports is not an application of createApp. ${HOW_TO_EXPORT}`);
 }
 
 async function attempt<T>(named: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // What the framework refuses says what to do; of anything else the stack says where.
+    // The framework's own errors contain the remedy; for other errors the stack names the place.
     const isOurs = error instanceof Error && (error instanceof SignalboxError || error.name === 'ConfigurationError');
     const text = isOurs ? error.message : error instanceof Error ? error.stack : String(error);
     throw new CommandFailed(`The application cannot be put together from ${named}:\n${text}${wayOut(error)}`);
   }
 }
 
-/** What to do about an error of Node.js whose text does not say. */
+/** The remedy for an error of Node.js whose text contains none. */
 function wayOut(error: unknown): string {
   const { name, message } = error instanceof Error ? error : { name: '', message: '' };
   const [, missing] = (name === 'ReferenceError' && /^Cannot access '(\w+)' before/.exec(message)) || [];
@@ -86,7 +86,7 @@ function wayOut(error: unknown): string {
   );
 }
 
-/** Told by what it can do: the application may have another copy of the framework. */
+/** Whether a value is an application. It is checked by its members, because the application may have another copy of the framework. */
 function isApplication(value: unknown): value is App {
   return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'describe') === 'function';
 }
@@ -100,15 +100,14 @@ async function importFrom(folder: string, name: string): Promise<void> {
   }
 }
 
-/** What is looked at is what was built last. */
+/** Warns if the sources are newer than the build, which is what the command reads. */
 async function noteStaleness(folder: string, path: string, err: Terminal['err']): Promise<void> {
   const built = await newest(resolve(folder, relative(folder, path).split(/[\\/]/)[0] ?? '.'), /\.(js|tsbuildinfo)$/);
   const written = await newest(join(folder, 'src'), /\.ts$/);
-  if (written > built)
-    err('src/ was changed after the last build, and what follows is as it was then: npm run build\n');
+  if (written > built) err('src/ was changed after the last build, which the following describes: npm run build\n');
 }
 
-/** The time of the newest file in a folder; 0 where there is none. */
+/** The time of the newest file in a folder; 0 if there is none. */
 async function newest(folder: string, pattern: RegExp): Promise<number> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
   const times = names

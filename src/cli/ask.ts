@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 
 /**
- * Prints a question and resolves with the line that was typed.
+ * Prints a question and resolves with the typed line.
  *
  * @param leave called for Ctrl+C and Ctrl+D: a user who leaves a question leaves the command
  */
@@ -14,7 +14,8 @@ export async function ask(
   const reader = createInterface({ input, output });
   reader.once('close', leave);
   const answer = await reader.question(question);
-  // Only this one: by listeners of its own the reader lets go of the terminal, or each further question would echo the answer once more.
+  // Removes only this listener. The reader releases the terminal by listeners of its own; without them, each further question would echo
+  // the answer once more.
   reader.off('close', leave).close();
   return answer;
 }

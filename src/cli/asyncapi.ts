@@ -16,7 +16,7 @@ const DESCRIPTION =
   'Writes the AsyncAPI 3 document of the built application: paths, actions with their kwargs and replies, and events. The ' +
   'application is not started, and its database is not opened.';
 
-/** `signalbox asyncapi`: the whole socket API as one document. */
+/** `signalbox asyncapi`: writes the whole socket API as one document. */
 export const asyncApi: AddCommand = (program, terminal) => {
   program
     .command('asyncapi')
@@ -56,8 +56,8 @@ async function compare(written: string, out: string, { folder }: Terminal): Prom
     if (error.code === 'ENOENT') throw new CommandFailed(`${out} does not exist. Write it: leave --check out.`);
     throw error;
   });
-  // A checkout may have made other line ends of them.
+  // A checkout may have converted the line endings.
   if (present.replaceAll('\r\n', '\n') !== written) {
-    throw new CommandFailed(`${out} is stale: the application has changed. Write it anew: leave --check out.`);
+    throw new CommandFailed(`${out} is out of date: the application has changed. Write it again: leave --check out.`);
   }
 }

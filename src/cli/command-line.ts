@@ -2,13 +2,13 @@ import { Command, CommanderError } from 'commander';
 import { type AddCommand, CommandFailed, type Terminal, UsageError } from './command.js';
 import { ownManifest } from './own-manifest.js';
 
-/** Columns of the help texts, whatever the width of the terminal. */
+/** Columns of the help texts, independent of the terminal's width. */
 const HELP_WIDTH = 100;
 
 /**
  * Runs `signalbox <command> [options]`.
  *
- * @param words what was typed after `signalbox`
+ * @param words the words that were typed after `signalbox`
  * @returns the exit code: 0 done, 1 the command failed, 2 the command line is wrong
  */
 export async function runCommandLine(
@@ -27,7 +27,7 @@ export async function runCommandLine(
     await program.parseAsync(words, { from: 'user' });
     return 0;
   } catch (error) {
-    // Commander has written its message by now; help and version end with 0.
+    // Commander has already written its message; help and version end with 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (!(error instanceof CommandFailed)) throw error;
     terminal.err(`${error.message}\n`);

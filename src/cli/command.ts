@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import { SignalboxError } from '../errors.js';
 
-/** Where a command runs, and what it writes to: results to `out`, everything else to `err`. */
+/** The environment of a command: it writes results to `out`, everything else to `err`. */
 export interface Terminal {
   readonly folder: string;
   readonly env: NodeJS.ProcessEnv;
   out(text: string): void;
   err(text: string): void;
-  /** Resolves with the line that was typed. Absent where no person sits at the terminal. */
+  /** Resolves with the typed line. Undefined if no user is at the terminal. */
   readonly ask?: (question: string) => Promise<string>;
 }
 
-/** Adds one command to `signalbox`. What it runs throws a CommandFailed for what the user can mend. */
+/** Adds one command to `signalbox`. The command throws a CommandFailed for errors that the user can correct. */
 export type AddCommand = (program: Command, terminal: Terminal) => void;
 
 /** Ends a command with exit code 1 and this sentence. */

@@ -13,7 +13,7 @@ interface Options {
   readonly empty: boolean;
 }
 
-/** `signalbox log:sql`: the tables of the change log, and the rights on them. */
+/** `signalbox log:sql`: prints the SQL of the change log's tables, and of the rights on them. */
 export const logSql: AddCommand = (program, terminal) => {
   program
     .command('log:sql')

@@ -23,6 +23,6 @@ const terminal: Terminal = {
 const commands = [newApplication, makeCommands, routes, doctor, apiTypes, asyncApi, contract, logSql];
 
 void runCommandLine(commands, process.argv.slice(2), terminal).then((code) => {
-  // An application that was looked at may hold the process open. What was written has to leave before.
+  // A loaded application may keep the process running. The output has to be written before it exits.
   stdout.write('', () => process.exit(code));
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** As much of Signalbox's own package.json as commands need. */
+/** The part of Signalbox's own package.json that commands need. */
 export interface OwnManifest {
   readonly version: string;
   readonly engines: { readonly node: string };

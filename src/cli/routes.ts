@@ -13,7 +13,7 @@ const DESCRIPTION =
   'Prints everything that the built application offers to clients: paths, streams, actions with their kwargs and ' +
   'permissions, and observers. The application is not started, and its database is not opened.';
 
-/** `signalbox routes`: what a client may call. */
+/** `signalbox routes`: lists what clients may call. */
 export const routes: AddCommand = (program, terminal) => {
   program
     .command('routes')
@@ -72,7 +72,7 @@ function actionRow(action: ActionDescription, { permissions }: StreamDescription
 
 const howOften = { never: 'no entities', sometimes: 'entities at times', always: 'entities' } as const;
 
-/** One line for the actions that read rows alike. */
+/** One line for all actions that read rows in the same way. */
 function rowsText(actions: readonly ActionDescription[]): string {
   const names = new Map<string, string[]>();
   for (const { name, rows } of actions) {
@@ -108,7 +108,7 @@ function observerRow({
   return [member, isLatest ? `${of}, latest` : of, named, subscribedBy.join(', ')];
 }
 
-/** Rows below headings, each column as wide as its widest text. Columns without any text are left out. */
+/** Rows below headings, with columns as wide as their widest text. Columns without text are left out. */
 function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const used = headings.flatMap((_, at) => (rows.some((row) => row[at]) ? [at] : []));
@@ -121,7 +121,7 @@ function table(headings: readonly string[], rows: readonly (readonly string[])[]
   return `\n${line(headings.map((heading) => heading.toUpperCase()))}${rows.map(line).join('')}`;
 }
 
-/** `pk: integer, data: {name, archived?}` */
+/** The fields of a schema: `pk: integer, data: {name, archived?}`. */
 function fieldsOf(schema: JsonSchema, schemas: Schemas): string {
   const { properties, required = [] } = resolved(schema, schemas);
   if (!properties) return shapeOf(schema, schemas);

@@ -1,9 +1,9 @@
 import type { ClientClock, ClientTimer } from './client-options.js';
 
-/** Without a callback there is nothing to wait for. */
+/** Sets the timer. Without a callback it only clears the timer. */
 export type Alarm = (callback?: (() => void) | 0, delay?: number) => void;
 
-/** One timer: to set it is to forget what it was set to before. */
+/** Makes one timer: setting it again replaces the earlier callback. */
 export function createAlarm(clock: ClientClock): Alarm {
   let timer: ClientTimer | 0 | undefined;
   return (callback, delay = 0) => {

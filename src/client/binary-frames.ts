@@ -3,13 +3,13 @@ import type { ClientControls } from './client-types.js';
 
 /** The binary frames of one stream, or of a route without streams. */
 export interface BinaryFrames {
-  /** @returns whether it was sent: without a connection it is dropped, because bytes that come late may be of no use */
+  /** @returns whether the frame was sent. Without a connection it is dropped, because late bytes may be useless */
   send(data: Uint8Array): boolean;
-  /** @returns ends the listening */
+  /** @returns a function that removes the listener */
   onFrame(listener: (data: Uint8Array) => void): () => void;
 }
 
-/** Streams are objects, actions are functions, and names with `$` are the client's own. */
+/** The names of streams: a client's streams are objects, its actions are functions, and names with `$` are the client's own. */
 type StreamOf<Client> = {
   [Name in keyof Client & string]: Name extends `$${string}`
     ? never
@@ -18,7 +18,7 @@ type StreamOf<Client> = {
       : Name;
 }[keyof Client & string];
 
-/** A client without types does not know its streams. */
+/** The name of the stream. An untyped client takes any name. */
 type StreamParameter<Client> = [StreamOf<Client>] extends [never] ? [stream?: string] : [stream: StreamOf<Client>];
 
 /**
@@ -29,7 +29,7 @@ type StreamParameter<Client> = [StreamOf<Client>] extends [never] ? [stream?: st
  * sound.send(new Uint8Array(await blob.arrayBuffer()));
  * ```
  *
- * @param stream none on a route without streams
+ * @param stream leave it out on a route without streams
  */
 export function binaryFrames<Client extends ClientControls>(
   client: Client,

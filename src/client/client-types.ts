@@ -3,29 +3,29 @@ import type { ActionCall, RequestOptions } from './request.js';
 import type { ConnectionStatus, StatusListener } from './status.js';
 import type { Subscription } from './subscription.js';
 
-/** As much of `ConsumerApi` as a client needs. */
+/** The part of `ConsumerApi` that a client needs. */
 export interface ConsumerView {
-  /** Keyed by the name of the method. */
+  /** Actions by the names of their methods. */
   readonly actions: { readonly [name: string]: ActionView };
-  /** Keyed by the name of the method. */
+  /** Observers by the names of their methods. */
   readonly observers: { readonly [name: string]: ObserverView };
-  /** By request id. */
+  /** Subscriptions that the consumer makes by itself, by their request ids. */
   readonly subscriptions?: { readonly [requestId: string]: ObserverView };
 }
 
-/** As much of `ActionApi` as a client needs. */
+/** The part of `ActionApi` that a client needs. */
 export interface ActionView {
   readonly kwargs: unknown;
   readonly reply: unknown;
   readonly part: unknown;
 }
 
-/** As much of `ObserverApi` as a client needs. */
+/** The part of `ObserverApi` that a client needs. */
 export interface ObserverView {
   readonly event: unknown;
 }
 
-/** Without kwargs, an object with none. */
+/** The kwargs of an action; an empty object if it takes none. */
 type KwargsOf<Action extends ActionView> = [keyof Action['kwargs']] extends [never]
   ? Record<string, never>
   : Action['kwargs'];
@@ -39,21 +39,21 @@ type ActionCaller<Action extends ActionView> = (
   ...parameters: Parameters<KwargsOf<Action>>
 ) => ActionCall<Action['reply'], Action['part']>;
 
-/** The actions of one consumer, and its events. */
+/** The methods of a client for one consumer: its actions and its events. */
 export type ConsumerClient<View extends ConsumerView> = {
   readonly [Name in keyof View['actions']]: ActionCaller<View['actions'][Name]>;
 } & EventsClient<View>;
 
 interface Observing<View extends ConsumerView> {
   /**
-   * Subscribes by an action of the consumer to an observer of it. Types cannot tell which observer an action subscribes to,
-   * so it is named.
+   * Subscribes with an action of the consumer to one of its observers. The observer has to be named, because types cannot tell which one an
+   * action subscribes to.
    *
    * ```ts
    * const messages = client.rooms.$on('onMessage', 'subscribeToRoom', { room: 1 }, (event) => …);
    * ```
    *
-   * @param listener without one, events wait until the subscription is iterated over, or listened to
+   * @param listener called with each event. Without a listener, events wait until the subscription is iterated over or gets one
    */
   $on<Observer extends keyof View['observers'], Name extends keyof View['actions']>(
     observer: Observer,
@@ -77,50 +77,52 @@ type InstanceClient<View extends ConsumerView> = View extends {
   ? ObservingInstance<Kwargs, Event>
   : unknown;
 
-/** Called for frames that belong to no request and no subscription: what consumers send of their own making. */
+/** Called for frames that belong to no request and no subscription: frames that consumers send on their own. */
 export type FrameListener = (payload: unknown, stream: string | null) => void;
 
-/** What is the client's own; the names of the application never begin with `$`. */
+/** The client's own members. The application's names never begin with `$`. */
 export interface ClientControls {
-  /** How the connection is now. */
+  /** The current status of the connection. */
   readonly $status: ConnectionStatus;
-  /** @returns ends the listening */
+  /** @returns a function that removes the listener */
   $onStatus(listener: StatusListener): () => void;
   /**
-   * Any request, without types: `client.$request('rooms', { action: 'create_message', room: 1, text: 'hi' })`.
+   * Sends any request, without types: `client.$request('rooms', { action: 'create_message', room: 1, text: 'hi' })`.
    *
    * @param stream null on a route without streams
-   * @param payload its action by the name on the wire
+   * @param payload the kwargs, and `action` by its name on the wire
    */
   $request<Reply = unknown, Part = unknown>(
     stream: string | null,
     payload: Payload,
     options?: RequestOptions,
   ): ActionCall<Reply, Part>;
-  /** Any subscription, without types. */
+  /** Subscribes with any request, without types. */
   $subscribe<Event = unknown, Reply = unknown>(
     stream: string | null,
     payload: Payload,
     listener?: (event: Event) => void,
   ): Subscription<Event, Reply>;
   /**
-   * Hears frames that belong to no request and no subscription of the client; binary ones as an `ArrayBuffer`. The events of what a consumer subscribed to by itself are
-   * among them: `hear` tells them apart.
+   * Listens to frames that belong to no request and no subscription of the client; binary frames come as an `ArrayBuffer`. The events of
+   * what a consumer subscribed to by itself are among them; `hear` picks those out.
    *
-   * @returns ends the listening
+   * @returns a function that removes the listener
    */
   $onFrame(listener: FrameListener): () => void;
   /**
-   * Sends a binary frame as it is; `binaryFrames` names its stream. @returns whether it was sent: it is not kept for the next connection
+   * Sends a binary frame unchanged; `binaryFrames` adds the name of its stream.
+   *
+   * @returns whether the frame was sent; it is not kept for the next connection
    */
   $sendBinary(frame: Uint8Array): boolean;
-  /** A new connection at once, whatever the status, with a fresh token; not after `$close()`. Subscriptions go on. */
+  /** Reconnects at once with a fresh token, whatever the status; does nothing after `$close()`. Subscriptions go on. */
   $reconnect(): void;
-  /** Ends the connection and everything that waits, for good. */
+  /** Closes the connection for good, and ends everything that waits. */
   $close(): void;
 }
 
-/** A client of the streams of a demultiplexer, or of the one consumer of a route. */
+/** The client of a demultiplexer's streams, or of a route's one consumer. */
 export type Client<Api> = ClientControls & (Api extends ConsumerView ? ConsumerClient<Api> : StreamClients<Api>);
 
 type StreamClients<Api> = {

@@ -6,10 +6,10 @@ import { type ConnectionStatus, createStatus, type StatusReason } from './status
 import { onWakeUp } from './wake-ups.js';
 
 /**
- * A connection that comes back: one socket after the other.
+ * Makes a connection that reconnects, with one socket after the other.
  *
- * @param renewed called when there is another socket, or none; with the status where none is tried any more
- * @returns what its owner controls; what sends a frame, and says whether it was sent; what is called for a drain
+ * @param renewed called when there is another socket, or none; with the status if no further attempt follows
+ * @returns the controls of its owner, a function that sends a frame and returns whether it was sent, and the callback for a drain
  */
 export function createConnection(
   url: string | Asked<string>,
@@ -24,7 +24,7 @@ export function createConnection(
   let socket: Socket | undefined;
   let drainDelay: number | null | undefined;
 
-  /** Ends the socket, or the wait for one. Listeners are called last, because they may change the status again. `closed` is for good. */
+  /** Leaves the socket, or the wait for one. It calls listeners last, because they may change the status again. `closed` is final. */
   const leave = (status: ConnectionStatus, why: StatusReason, begin?: () => void): void => {
     if (controls.$status === 'closed') return;
     alarm();

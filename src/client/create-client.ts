@@ -1,11 +1,11 @@
-import { toWireName } from '../wire/names.js';
+import { toWireName } from '../wire/messages.js';
 import { type Asked, type ClientOptions, commonDefaults } from './client-options.js';
 import type { Client, ClientControls } from './client-types.js';
 import { createControls } from './exchanges.js';
 import type { RequestOptions } from './request.js';
 
 /**
- * A client of one route, inferred from the application that serves it, and connected at once.
+ * Makes a client of one route, with types inferred from the application that serves it, and connects at once.
  *
  * ```ts
  * import type { Api } from './app.js';                       // export type Api = AppApi<typeof app>;
@@ -13,7 +13,7 @@ import type { RequestOptions } from './request.js';
  * const message = await client.rooms.createMessage({ room: 1, text: 'hi' });
  * ```
  *
- * @param url a function is asked before every attempt to connect
+ * @param url a function is called before every attempt to connect
  */
 export function createClient<Api = Record<never, never>>(
   url: string | Asked<string>,
@@ -24,12 +24,12 @@ export function createClient<Api = Record<never, never>>(
   return client as Client<Api>;
 }
 
-/** What others ask of any object: it is no promise, and no text of JSON. */
+/** Names that JavaScript itself reads of any object. The client has none of them: it is no promise, and no JSON. */
 const foreignNames = /^(\$.*|then|toJSON)$/;
 
 type Call = (kwargs?: object, options?: RequestOptions) => unknown;
 
-/** A consumer whose actions are made when they are first asked for, and stay the same. */
+/** The methods of one consumer. Each is made on first use, and stays the same function. */
 function consumer(
   controls: ClientControls,
   stream: string | null,

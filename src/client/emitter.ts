@@ -1,7 +1,15 @@
-/** Listens to one thing. @returns ends the listening */
+/**
+ * Adds a listener.
+ *
+ * @returns a function that removes it
+ */
 export type Listen<Values extends unknown[]> = (listener: (...values: Values) => void) => () => void;
 
-/** Calls all listeners. @returns how many were called */
+/**
+ * Calls all listeners.
+ *
+ * @returns how many were called
+ */
 export type Tell<Values extends unknown[]> = (...values: Values) => number;
 
 export function createEmitter<Values extends unknown[]>(): readonly [Listen<Values>, Tell<Values>] {
@@ -10,7 +18,7 @@ export function createEmitter<Values extends unknown[]>(): readonly [Listen<Valu
     listeners.add(listener);
     return () => void listeners.delete(listener);
   };
-  // What a listener throws is reported like what an event listener throws, and keeps nothing from the others.
+  // An error of a listener is reported as an uncaught one, like that of an event listener; the other listeners still run.
   const tell: Tell<Values> = (...values) => {
     const { size } = listeners;
     for (const listener of [...listeners]) {

@@ -4,51 +4,55 @@ import { createFeed, type Feed } from './feed.js';
 import { SignalboxError } from './signalbox-error.js';
 import type { ConnectionStatus } from './status.js';
 
-/** The kwargs of a request, and its `action` by its name on the wire. */
+/** The kwargs of a request, and `action` by its name on the wire. */
 export type Payload = Readonly<Record<string, unknown>> & { readonly action: string };
 
-/** What the exchanges of a client share. */
+/** The state that the exchanges of a client share. */
 export interface Desk {
   readonly options: CompleteOptions;
-  /** What is not over, by its request id: frames for any other id are dropped. */
+  /** Running exchanges by request id; frames for any other id are dropped. */
   readonly open: Map<unknown, Exchange>;
   readonly send: (text: string) => boolean;
   lastId: number;
-  /** Why nothing more is asked. */
+  /** The status because of which no more requests are sent. */
   stop?: ConnectionStatus | undefined;
 }
 
-/** What the two kinds of exchanges do their own way. */
+/** What requests and subscriptions do differently. */
 export interface ExchangeKind {
-  /** Whether it stays after its reply, and is asked for again on each new connection: a subscription. */
+  /** Whether it stays after its reply, and is sent again on each new connection: true for a subscription. */
   readonly stays: boolean;
-  /** How often it may be asked again. */
+  /** How often it may be sent again. */
   retries: number;
-  /** Hears a reply, a part of it or an event. */
+  /** Receives a reply, a part of it or an event. */
   receive(frame: ReplyFrame): void;
-  /** The connection that it was sent on is gone. */
+  /** Called when the connection that it was sent on is lost. */
   lose(): void;
   end(error?: SignalboxError): void;
 }
 
-/** What is asked of the server and not over yet: a request until its reply, a subscription until its end. */
+/** A request until its reply, or a subscription until its end. */
 export interface Exchange {
   readonly stream: string | null;
   readonly kind: ExchangeKind;
-  /** Its reply, the first one. */
+  /** Its first reply. */
   readonly reply: Promise<unknown>;
   readonly resolve: (data: unknown) => void;
   /** Its parts or events. */
   readonly feed: Feed;
-  /** Sends it, or keeps it until there is a connection. @returns whether it is sent */
+  /**
+   * Sends it, or keeps it until there is a connection.
+   *
+   * @returns whether it was sent
+   */
   renew(): boolean;
-  /** Asks again or ends. What was throttled has not begun, and may always be asked again. */
+  /** Sends it again, or ends it. A throttled request has not begun, and may always be sent again. */
   failed(error: SignalboxError): void;
-  /** Nothing comes any more. */
+  /** Ends it: nothing more is expected. */
   end(error?: SignalboxError): void;
-  /** The caller does not wait for it any more; the server gets a cancel. */
+  /** Called when the caller no longer waits for it; the server gets a cancel. */
   leave(error?: SignalboxError): void;
-  /** An error of the client's own. */
+  /** An error that the client itself makes. */
   failure(code: string): SignalboxError;
 }
 
@@ -57,7 +61,7 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
   const id = ++desk.lastId;
   const text = encode(stream, payload, id);
   let isSent = false;
-  let isUncertain = false; // It was sent before, and may have been done.
+  let isUncertain = false; // Whether it was sent before, so that the server may have run it.
   let resolve!: (data: unknown) => void;
   let reject!: (error: unknown) => void;
   const reply = new Promise((...settle) => {

@@ -9,14 +9,14 @@ import { SignalboxError } from './signalbox-error.js';
 import type { ConnectionStatus } from './status.js';
 import { subscribe } from './subscription.js';
 
-/** Everything that is asked of the server and not over, by its request id; it outlives the connections. */
+/** Keeps all running requests and subscriptions by request id; they outlive single connections. */
 export function createControls(url: string | Asked<string>, options: CompleteOptions): ClientControls {
   const open = new Map<unknown, Exchange>();
   const [$onFrame, tellFrame] = createEmitter<Parameters<FrameListener>>();
 
   const received = (data: unknown): void => {
     const frame = parse(data);
-    // What is no frame of a stream is a frame of a route without streams, or none of ours.
+    // A frame without a stream belongs to a route without streams, or is not one of ours.
     const { stream = null, payload = frame as ReplyFrame } = (
       frame?.stream === undefined ? {} : frame
     ) as Partial<Envelope>;
@@ -28,7 +28,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
     else if (code === 'stream_closed') {
       for (const one of open.values()) if (one.kind.stays && one.stream === stream) receive(one);
     }
-    // A number is the id of a request that no caller waits for any more; a text is none of this client's.
+    // A number is the id of a request whose caller no longer waits; a text is not one of this client's ids.
     else if (!((id as number) > 0))
       if (action === 'drain') drain(new SignalboxError(payload).retryAfter);
       else if (action !== 'ping') tellFrame(payload, stream);
@@ -36,7 +36,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
 
   const renewed = (stop?: ConnectionStatus): void => {
     desk.stop = stop;
-    // Subscriptions first: what requests cause is to be heard of.
+    // Sends subscriptions first, so that they receive the events that the requests cause.
     for (const stays of [true, false])
       for (const exchange of [...open.values()]) if (exchange.kind.stays === stays) exchange.renew();
   };
@@ -57,7 +57,7 @@ interface Envelope {
   readonly payload: ReplyFrame;
 }
 
-/** Binary data, and text that is no JSON, as they came. */
+/** Parses a frame; returns binary data, and text that is no JSON, unchanged. */
 function parse(data: unknown): (Envelope & ReplyFrame) | null {
   try {
     return JSON.parse(data as string);

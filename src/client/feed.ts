@@ -1,13 +1,13 @@
 import { createEmitter, type Listen } from './emitter.js';
 
-/** Items that come one after the other: for listeners, or kept for the first listener or loop. */
+/** Items in their order, passed to listeners, or kept for the first listener or loop. */
 export interface Feed {
-  /** @returns how many are kept */
+  /** @returns how many items are kept */
   push(item: unknown): number;
   readonly listen: Listen<[item: unknown]>;
-  /** Gives the items until it is over, and then the result, or throws it. To leave it early is to end it. */
+  /** Yields the items until the feed is over, then returns the result or throws it. Leaving the loop early ends the feed. */
   iterate<Result>(result: () => Result | Promise<Result>): AsyncGenerator<unknown, Result, void>;
-  /** It may be over by now. */
+  /** Called when there are items or the feed is over. */
   readonly wake: () => void;
 }
 

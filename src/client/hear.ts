@@ -1,27 +1,27 @@
 import type { ReplyFrame } from '../wire/messages.js';
 import type { Client, ConsumerView } from './client-types.js';
 
-/** The streams of a client; null on a route without streams. */
+/** The name of a stream; null on a route without streams. */
 type StreamOf<Api> = Api extends ConsumerView ? null : keyof Api;
 
 type ViewOf<Api, Stream> = Stream extends keyof Api ? Api[Stream] : Api;
 
-/** What a consumer subscribes to by itself, by request id. */
+/** The subscriptions that a consumer makes by itself, by request id. */
 type SubscriptionsOf<Api, Stream> =
   ViewOf<Api, Stream> extends { readonly subscriptions: infer Subscriptions } ? Subscriptions : never;
 
 type EventOf<Subscription> = Subscription extends { readonly event: infer Event } ? Event : never;
 
 /**
- * Hears what a consumer subscribed to by itself, under a request id of its choice, on every connection of the client. There is nothing to
- * ask for, and nothing to cancel.
+ * Listens to a subscription that a consumer makes by itself, under a request id of its choice, on every connection of the client. The
+ * client sends nothing for it, and cannot cancel it.
  *
  * ```ts
  * const stop = hear(client, 'rooms', 'lobby', (event) => …);
  * ```
  *
  * @param stream null on a route without streams
- * @returns ends the listening
+ * @returns a function that removes the listener
  */
 export function hear<
   Api,

@@ -1,29 +1,26 @@
 import { createEmitter } from './emitter.js';
 import type { Subscription } from './subscription.js';
 
-/** What an observer of a model sends. */
+/** An event of a model's observer. */
 export type RowEvent =
   | { readonly action: 'create' | 'update'; readonly data: unknown }
   | { readonly action: 'delete'; readonly data: { readonly pk: unknown } };
 
-/** The row that the events of an observer carry. */
+/** The type of the rows in an observer's events. */
 export type RowOf<Event> = Event extends { readonly action: 'create' | 'update'; readonly data: infer Row }
   ? Row
   : never;
 
 interface CommonLiveOptions<Row> {
-  /** Gives the rows as they are now, or a page of them; called once the subscription is live, and again after each gap. */
+  /** Returns the current rows, or a page of them. Called when the subscription is live, and again after each gap. */
   readonly list: () => PromiseLike<readonly Row[] | { readonly results: readonly Row[] }>;
-  /** The order, as `Array.prototype.sort` takes it. Default that of the list, with new rows at its end. */
+  /** The order, as `Array.prototype.sort` takes it. Default: the order of the list, with new rows at its end. */
   readonly compare?: (one: Row, other: Row) => number;
-  /**
-   * Which rows belong to the collection; an updated row enters and leaves it accordingly. Default those of the list, and
-   * new ones.
-   */
+  /** Which rows belong to the collection; an updated row enters and leaves it accordingly. Default: the rows of the list, and new rows. */
   readonly filter?: (row: Row) => boolean;
 }
 
-/** By what rows are told apart: what a delete event names as `pk`. Default their `id`. */
+/** How rows are identified: by the value that a delete event names as `pk`. Default: their `id`. */
 export type LiveOptions<Row> = CommonLiveOptions<Row> &
   (Row extends { readonly id: unknown }
     ? { readonly key?: (row: Row) => unknown }
@@ -31,26 +28,30 @@ export type LiveOptions<Row> = CommonLiveOptions<Row> &
 
 /**
  * - `loading`: there are no rows yet
- * - `ready`: the rows are those of the server, as far as its events have come
- * - `stale`: the connection is away, they are listed again, or the collection is closed
- * - `failed`: they could not be listed, or the subscription is over; `error` says why
+ * - `ready`: the rows are those of the server, up to its latest event
+ * - `stale`: the connection is lost, the rows are being listed again, or the collection is closed
+ * - `failed`: the rows could not be listed, or the subscription is over; `error` says why
  */
 export type LiveStatus = 'loading' | 'ready' | 'stale' | 'failed';
 
-/** What `getSnapshot` gives: never changed, but replaced by another one. */
+/** The value of `getSnapshot`: it never changes, but another one replaces it. */
 export interface LiveSnapshot<Row> {
-  /** In their order; empty while they are loading. */
+  /** The rows in order; empty while they are loading. */
   readonly rows: readonly Row[];
   readonly status: LiveStatus;
-  /** Why the status is `failed`; undefined in any other. */
+  /** Why the status is `failed`; otherwise undefined. */
   readonly error: unknown;
 }
 
-/** Rows that follow the server. Its two first members are what React's `useSyncExternalStore` takes. */
+/** Rows that follow the server. Its first two members fit React's `useSyncExternalStore`. */
 export interface LiveCollection<Row> {
-  /** @returns ends the listening */
+  /**
+   * Calls the listener after each change.
+   *
+   * @returns a function that removes the listener
+   */
   readonly subscribe: (listener: () => void) => () => void;
-  /** The same object until something changes. */
+  /** The current snapshot: the same object until something changes. */
   readonly getSnapshot: () => LiveSnapshot<Row>;
   /** Lists the rows again. */
   readonly refetch: () => void;
@@ -59,8 +60,8 @@ export interface LiveCollection<Row> {
 }
 
 /**
- * Keeps a list in step with the events of a subscription: it lists once the subscription is live, so that nothing falls
- * between the two, and applies what came meanwhile to what was listed.
+ * Keeps a list in step with the events of a subscription. It lists the rows after the subscription is live, so that no change is missed,
+ * and applies the events that came meanwhile to the listed rows.
  *
  * ```ts
  * const messages = live(client.rooms.$on('onMessage', 'subscribeToRoom', { room: 1 }), {
@@ -90,12 +91,12 @@ class LiveRows<Row> {
   readonly #options: CompleteLiveOptions<Row>;
   readonly #listeners = createEmitter<[]>();
   #rows = new Map<unknown, Row>();
-  /** Events since the rows are being listed; what is listed may be older than they are, or newer. */
+  /** Events that came while the rows are being listed; the listed rows may be older or newer than these. */
   #meanwhile: RowEvent[] | undefined;
   #isListed = false;
   #error: unknown;
   #snapshot: LiveSnapshot<Row> | undefined;
-  /** The number of the latest listing: what an older one brings comes too late. */
+  /** The number of the latest listing. The result of an earlier listing is ignored. */
   #listing = 0;
 
   constructor(subscription: Subscription<RowEvent>, options: CompleteLiveOptions<Row>) {
@@ -147,7 +148,7 @@ class LiveRows<Row> {
     this.#changed();
   }
 
-  /** Where the connection was lost, they are listed again once it is back. */
+  /** Fails, unless the connection was lost: then the rows are listed again when it is back. */
   #fail(error: unknown): void {
     this.#meanwhile = undefined;
     if (this.#subscription.state !== 'pending') this.#error = error;
@@ -168,7 +169,7 @@ class LiveRows<Row> {
     const row = event.data as Row;
     const key = this.#keyOf(row);
     if (!this.#belongs(row)) this.#rows.delete(key);
-    // What was listed may be a page: a row that is not on it does not come in by a change.
+    // The listing may be a page: a changed row that is not on it does not enter the collection.
     else if (event.action === 'create' || this.#options.filter || this.#rows.has(key)) this.#rows.set(key, row);
   }
 
@@ -196,7 +197,7 @@ class LiveRows<Row> {
   }
 }
 
-/** A key of several columns is an object. */
+/** The key as a value to compare; a key of several columns is an object. */
 function comparable(key: unknown): unknown {
   return typeof key === 'object' ? JSON.stringify(key) : key;
 }

@@ -3,8 +3,7 @@ import { mayReconnectAfter, overloadedCode, overloadedDelay, unauthenticatedCode
 import type { ConnectionStatus, StatusReason } from './status.js';
 
 /**
- * What follows the end of a socket: a delay before the next one, or the status to stay in. The other function forgets what
- * ended before.
+ * What follows the end of a socket: a delay before the next one, or the status to stay in. The second function forgets earlier failures.
  */
 export function createReconnection({ random, firstDelay, maxDelay = 30_000, reconnectAfter }: CompleteOptions) {
   let failures = 0;
@@ -13,7 +12,7 @@ export function createReconnection({ random, firstDelay, maxDelay = 30_000, reco
     { code = 0, reason = '' }: StatusReason,
     again = reconnectAfter?.(code, reason),
   ): number | ConnectionStatus => {
-    // Full jitter, so that clients which were lost together do not come back together.
+    // Full jitter, so that clients that were disconnected together do not reconnect together.
     if (again ?? mayReconnectAfter(code))
       return (
         (code === overloadedCode ? overloadedDelay : 0) + random() * Math.min(maxDelay, firstDelay * 2 ** failures++)

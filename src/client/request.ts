@@ -1,25 +1,25 @@
 import { createAlarm } from './alarm.js';
 import { createExchange, type Desk, type ExchangeKind, type Payload } from './exchange.js';
 
-/** The last parameter of every method of a client. */
+/** Options of a request: the last parameter of every method of a client. */
 export interface RequestOptions {
-  /** How long to wait for the reply, or for the next part of it, in milliseconds; 0 waits for ever. Default that of the client. */
+  /** How long to wait for the reply, or for its next part, in milliseconds; 0 waits for ever. Default: the client's `timeout`. */
   readonly timeout?: number;
-  /** Cancels the request, on the server too; it then rejects with the signal's reason. */
+  /** Cancels the request, on the server too; the request then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * Whether to send it again where it was not answered, or with 503: for what may happen twice without harm. At most
-   * `maxRetries` times. What was answered 429 with a time has not begun, and is always sent again, until its time limit.
+   * Whether to send the request again if it was not answered or got 503. Use it for actions that may run twice without harm. It is repeated
+   * at most `maxRetries` times. A 429 with a time means that the action has not begun: it is always sent again, until its time limit.
    */
   readonly retry?: boolean;
 }
 
-/** An action that sends no parts is a promise; one that does is also iterated over, once. */
+/** The call of an action: a promise. If the action sends parts, it can also be iterated over, once. */
 export type ActionCall<Reply, Part = never> = [Part] extends [never]
   ? Promise<Reply>
   : Promise<Reply> & AsyncIterable<Part, Reply>;
 
-/** One request: sent when there is a connection, over with its reply. */
+/** Sends one request when there is a connection; its reply ends it. */
 export function request(
   desk: Desk,
   stream: string | null,
@@ -35,7 +35,7 @@ export function request(
     retries: retry ? maxRetries : 0,
     receive({ response_status: status, data }) {
       if (status === 206) {
-        // Asked again, it would send its parts again.
+        // A repeated request would send its parts again.
         kind.retries = 0;
         startAlarm();
         feed.push(data);
@@ -58,7 +58,7 @@ export function request(
     leave(failure('queue_full'));
   return Object.assign(reply, {
     [Symbol.asyncIterator]: () => {
-      // The loop throws it, as soon as it comes to it.
+      // The loop throws the error when it gets there.
       reply.catch(() => {});
       return feed.iterate(() => reply);
     },

@@ -1,32 +1,34 @@
 import type { ReplyFrame, RequestId } from '../wire/messages.js';
 
-/** One sentence, or the texts of each field. */
+/** One sentence, or the error texts of each field. */
 export type ErrorDetail = ReplyFrame['errors'][number];
 
-/** Whether the same request may succeed a little later, with nothing changed. */
+/** Errors after which the same request may succeed a little later, with nothing changed. */
 const passing = /^(connection_lost|timeout|server_closing|outcome_unknown|queue_full)$/;
 
-/** What a request was answered with, or why it was not answered. */
+/** The error of a request: its reply's, or the reason why there was no reply. */
 export class SignalboxError extends Error {
   declare readonly name: string;
-  /** That of the reply; 0 where there is none. */
+  /** The status of the reply; 0 if there was none. */
   declare readonly status: number;
   /** The stable word of the reply, or of the client: `connection_lost`, `timeout`, `queue_full`, `buffer_full`, … */
   declare readonly code: string;
-  /** Sentences, or `{ field: [texts] }`; empty where there was no reply. */
+  /** Sentences, or `{ field: [texts] }`; empty if there was no reply. */
   declare readonly errors: readonly ErrorDetail[];
-  /** By its name on the wire. */
+  /** The action, by its name on the wire; null if there is none. */
   declare readonly action: string | null;
-  /** That of the request, as it was sent. */
+  /** The id of the request, as it was sent. */
   declare readonly requestId: RequestId;
-  /** The `data` of the reply: null, or `{ retry_after_ms }`. Undefined where there was no reply. */
+  /** The `data` of the reply: null, or `{ retry_after_ms }`. Undefined if there was no reply. */
   declare readonly data: unknown;
-  /** Whether the server may have done it all the same, wholly or in part: ask before you repeat what is not idempotent. */
+  /**
+   * Whether the server may have run the action nevertheless, fully or in part: check before you repeat an action that is not idempotent.
+   */
   declare readonly maybeExecuted: boolean;
 
   /**
    * @param frame the reply, or what is known without one
-   * @param maybeExecuted by default where the server stopped half-way: 499, 500, 503 and 504
+   * @param maybeExecuted default: true for replies after which the server may have stopped half-way: 499, 500, 503 and 504
    */
   constructor(
     {
@@ -44,14 +46,14 @@ export class SignalboxError extends Error {
   }
 
   /**
-   * Whether the same request may succeed a little later: `connection_lost`, `timeout`, `queue_full`, `server_closing`,
-   * `outcome_unknown`, and every reply with a `retryAfter`.
+   * Whether the same request may succeed a little later: `connection_lost`, `timeout`, `queue_full`, `server_closing`, `outcome_unknown`,
+   * and every reply with a `retryAfter`.
    */
   get isRetryable(): boolean {
     return passing.test(this.code) || !!this.retryAfter;
   }
 
-  /** For how many milliseconds the server asks to be left alone, where it says so. */
+  /** How many milliseconds the server asks the client to wait; undefined if it names no time. */
   get retryAfter(): number | undefined {
     return (this.data as { readonly retry_after_ms?: number } | null | undefined)?.retry_after_ms;
   }

@@ -4,17 +4,17 @@ import { lostCode } from './close-codes.js';
 import type { StatusReason } from './status.js';
 import type { WebSocketLike } from './web-socket-like.js';
 
-/** One attempt to connect, and the socket that comes of it, which notices when it is dead. */
+/** One attempt to connect, and the socket that it opens; it detects a dead socket. */
 export interface Socket {
-  /** Whether it was sent; never before it is open. */
+  /** Sends data. Returns whether it was sent; false before the socket is open. */
   send(data: string | Uint8Array): boolean;
-  /** Asks the server for a sign of life, which any frame is. */
+  /** Asks the server for a frame, to see whether the connection is alive. */
   probe(): void;
-  /** Nothing is heard of it any more. */
+  /** Closes the socket; none of its events are handled any more. */
   leave(): void;
 }
 
-/** @param ended called with whether another one may fare better, where that does not depend on the close code */
+/** @param ended called with whether another socket may succeed, if that does not depend on the close code */
 export function openSocket(
   url: string | Asked<string>,
   options: CompleteOptions,
@@ -38,7 +38,7 @@ export function openSocket(
       const address = await (typeof url === 'string' ? url : url());
       const bearer = await options.token?.();
       if (isLeft) return;
-      // A url that is none today is none tomorrow.
+      // A url that is invalid now stays invalid.
       again = false;
       socket = new WebSocket(address, bearer ? ['signalbox', `bearer.${bearer}`, ...protocols] : [...protocols]);
       socket.binaryType = 'arraybuffer';
@@ -57,12 +57,12 @@ export function openSocket(
     }
   };
   alarm(() => ended({ reason: 'timeout' }, true), options.connectTimeout ?? 10_000);
-  queueMicrotask(open); // Not at once: the caller holds the socket before it can fail.
+  queueMicrotask(open); // Not at once: the caller has to hold the socket before it can fail.
   return {
     probe,
     send(data) {
       const isOpen = socket?.readyState === 1;
-      // Browsers take no shared memory; their types say so, those of most programs do not.
+      // The browser's types exclude shared memory; most programs' types do not.
       if (isOpen) socket?.send(data as string | Uint8Array<ArrayBuffer>);
       return isOpen;
     },

@@ -2,13 +2,13 @@ import { createEmitter, type Listen } from './emitter.js';
 import { isOffline } from './wake-ups.js';
 
 /**
- * - `idle`: nothing was asked for yet (`lazy`)
+ * - `idle`: there was no request yet (`lazy`)
  * - `connecting`, `open`
- * - `waiting`: it was lost, and is tried again by itself
- * - `offline`: as `waiting`, and the device says that it has no network
+ * - `waiting`: the connection was lost; the client will reconnect by itself
+ * - `offline`: as `waiting`, and the device reports that it has no network
  * - `unauthenticated`: the server closed with 4401, also after a fresh token
- * - `stopped`: the server closed with a code after which it is not tried again
- * - `closed`: by `$close()`
+ * - `stopped`: the server closed with a code after which the client does not reconnect
+ * - `closed`: the application called `$close()`
  */
 export type ConnectionStatus =
   | 'idle'
@@ -20,26 +20,26 @@ export type ConnectionStatus =
   | 'stopped'
   | 'closed';
 
-/** Why the status is what it is: how the last socket closed, or what stood in the way of one. */
+/** The reason for the status: how the last socket closed, or why none could be opened. */
 export interface StatusReason {
   /** The close code of the last socket. */
   readonly code?: number;
-  /** The sentence that the server closed it with. */
+  /** The server's close reason. */
   readonly reason?: string;
-  /** What `url()` or `token()` threw, or the constructor of the socket. */
+  /** The error of `url()`, of `token()` or of the socket's constructor. */
   readonly error?: unknown;
 }
 
 /** Called after each change of the status. */
 export type StatusListener = (status: ConnectionStatus, why: StatusReason) => void;
 
-/** What a page sees of the status. */
+/** The part of the client that shows the status. */
 export interface StatusControls {
   readonly $status: ConnectionStatus;
   readonly $onStatus: Listen<Parameters<StatusListener>>;
 }
 
-/** @param then called after each change, before its listeners; with a status in which nothing more is tried */
+/** @param then called after each change, before its listeners; with the status, if no further attempt follows */
 export function createStatus(
   then: (stop?: ConnectionStatus) => void,
 ): readonly [StatusControls, change: (next: ConnectionStatus, why: StatusReason, stop?: ConnectionStatus) => void] {

@@ -3,36 +3,41 @@ import { createExchange, type Desk, type ExchangeKind, type Payload } from './ex
 import type { SignalboxError } from './signalbox-error.js';
 
 /**
- * - `pending`: asked for, or to be asked for once there is a connection
- * - `live`: the server said yes on the present connection
- * - `refused`: it said no
- * - `revoked`: it said yes, and took it back
- * - `ended`: cancelled, or over for another reason, which `error` gives
+ * - `pending`: the request is sent, or waits for a connection
+ * - `live`: the server has accepted it on the current connection
+ * - `refused`: the server has refused it
+ * - `revoked`: the server accepted it, and ended it later
+ * - `ended`: it was cancelled, or it ended for another reason, which `error` gives
  */
 export type SubscriptionState = 'pending' | 'live' | 'refused' | 'revoked' | 'ended';
 
 /**
- * Events of the server, until it is cancelled: it is asked for again after every reconnection. Iterating over it (once) gives
- * its events and ends it with the loop; events wait until a listener or a loop takes them.
+ * Events of the server. The client subscribes again after every reconnection, until the subscription is cancelled. It can be iterated over
+ * once: the loop yields its events, and leaving the loop ends it. Events wait until a listener or a loop takes them.
  */
 export interface Subscription<Event, Reply = unknown> extends AsyncIterable<Event, void> {
-  /** Where it stands now; `onChange` reports changes. */
+  /** The current state; `onChange` reports changes. */
   readonly state: SubscriptionState;
-  /** Why it is refused, revoked or ended; none where it was cancelled. */
+  /** Why it was refused, revoked or ended; undefined if it was cancelled. */
   readonly error: SignalboxError | undefined;
-  /** The reply of the action that subscribed, the first one; rejects where it ends before. */
+  /** The first reply of the action that subscribed; rejects if the subscription ends before that. */
   readonly ready: Promise<Reply>;
-  /** Ends it here at once and on the server soon. Idempotent. */
+  /** Ends the subscription: here at once, on the server soon after. Further calls do nothing. */
   cancel(): void;
-  /** @returns ends the listening; so do the other three */
+  /** @returns a function that removes the listener */
   onEvent(listener: (event: Event) => void): () => void;
-  /** @returns ends the listening */
+  /** @returns a function that removes the listener */
   onChange(listener: (state: SubscriptionState) => void): () => void;
-  /** Called whenever it is live again after a reconnection: what happened in between was missed and has to be fetched. */
+  /**
+   * Called when the subscription is live again after a reconnection: the events in between are missing, so the listener has to fetch the
+   * data.
+   *
+   * @returns a function that removes the listener
+   */
   onResync(listener: (reply: Reply) => void): () => void;
 }
 
-/** One subscription: over when it is cancelled, refused or revoked. */
+/** Makes one subscription. It ends when it is cancelled, refused or revoked. */
 export function subscribe(
   desk: Desk,
   stream: string | null,
@@ -53,7 +58,7 @@ export function subscribe(
     receive({ response_status: status, action, data }) {
       const isLive = subscription.state === 'live';
       if (isLive && feed.push({ action, data }) > maxBuffer) leave(failure('buffer_full'));
-      // Of an action that subscribes only the reply is heard, not its parts.
+      // For an action that subscribes, only the reply counts, not its parts.
       if (isLive || status === 206) return;
       kind.retries = 0;
       resolve(data);
@@ -85,7 +90,7 @@ export function subscribe(
         if (subscription.error) throw subscription.error;
       }),
   };
-  reply.catch(() => {}); // A caller that does not wait for it looks at the state.
+  reply.catch(() => {}); // A caller that does not await the reply looks at the state.
   if (listener) feed.listen(listener);
   renew();
   return subscription;

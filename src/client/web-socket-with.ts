@@ -1,23 +1,23 @@
 import type { ClientOptions } from './client-options.js';
 
-/** What a program says with the request that opens a socket. A page cannot: its browser writes that request. */
+/** Headers and cookies of the request that opens a socket. A page cannot set them: the browser writes that request. */
 export interface HandshakeFacts {
-  /** By name. */
+  /** Headers by name. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** By name. Values are escaped as Signalbox reads them. */
+  /** Cookies by name. Values are escaped in the way that Signalbox reads them. */
   readonly cookies?: Readonly<Record<string, string>>;
 }
 
 /**
- * The `WebSocket` of a client in Node.js that sends headers and cookies. With cookies it names the origin of the server,
- * unless the headers name one: servers ask for an origin where cookies say who is connected.
+ * Makes the `WebSocket` class of a client in Node.js that sends headers and cookies. With cookies it sends the server's origin, unless the
+ * headers name one: servers check the origin of clients that cookies identify.
  *
  * ```ts
  * createClient<Api>('ws://localhost:8000/ws/', { WebSocket: webSocketWith({ cookies: { session } }) });
  * createClient<Api>('ws://localhost:8000/ws/', { WebSocket: webSocketWith(() => ({ headers: { authorization: `Bearer ${token()}` } })) });
  * ```
  *
- * @param facts or a function that gives them, asked before every attempt to connect
+ * @param facts the headers and cookies, or a function that returns them and is called before every attempt to connect
  * @throws TypeError in a page
  */
 export function webSocketWith(facts: HandshakeFacts | (() => HandshakeFacts)): NonNullable<ClientOptions['WebSocket']> {
@@ -29,7 +29,7 @@ export function webSocketWith(facts: HandshakeFacts | (() => HandshakeFacts)): N
   return class extends WebSocket {
     constructor(url: string, protocols: string[]) {
       const headers = headersOf(url, typeof facts === 'function' ? facts() : facts);
-      // Node's second parameter may hold headers too; the standard's, which the types know, does not.
+      // Node's second parameter may hold headers; the standard's, which the types describe, may not.
       super(url, { protocols, headers } as never);
     }
   };

@@ -1,4 +1,4 @@
-import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
+import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/actions.js';
 import type { ActionReply } from '../dispatch/reply.js';
 import type { eventTypes, ObserverMethod, Subscription } from '../observers/model-event.js';
 import type { Page } from '../paginators/page.js';

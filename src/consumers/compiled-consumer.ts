@@ -1,9 +1,12 @@
 import { checkClassIsOurs } from '../copies.js';
-import { type ConsumerOptions, consumerDeclarations, groupDeclarations } from '../decorators/consumer.js';
-import { detachedDeclarations } from '../decorators/detached.js';
-import { messageDeclarations } from '../decorators/on-message.js';
-import { permissionDeclarations } from '../dispatch/action-declaration.js';
-import { type Actions, actionsOf } from '../dispatch/actions.js';
+import { detachedDeclarations } from '../decorators/action.js';
+import {
+  type ConsumerOptions,
+  consumerDeclarations,
+  groupDeclarations,
+  messageDeclarations,
+} from '../decorators/consumer.js';
+import { type Actions, actionsOf, permissionDeclarations } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import { isStandardSchema } from '../kwargs/kwargs-checker.js';
 import { checkTransformer } from '../kwargs/transformer-copies.js';
@@ -97,7 +100,8 @@ export function compileConsumer(
 function checkCopies(consumer: ConsumerClass, actions: Actions, observers: ReadonlyMap<string, Observer>): void {
   const declared = [...actions.values()];
   const shown = [...declared.map(({ reply }) => reply), ...[...observers.values()].map(({ serializer }) => serializer)];
-  for (const each of [Reflect.get(consumer, 'serializer'), ...shown]) if (each) checkClassIsOurs(each);
+  const own = consumer.prototype instanceof BaseModelConsumer ? settingsOf(consumer.prototype).serializer : undefined;
+  for (const each of [own, ...shown]) if (each) checkClassIsOurs(each);
   for (const { kwargs, reply } of declared) {
     if (kwargs && !isStandardSchema(kwargs)) checkTransformer(kwargs);
     if (reply) checkTransformer(reply);

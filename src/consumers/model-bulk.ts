@@ -1,6 +1,6 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
+import { replyShapes } from '../dispatch/actions.js';
 import { ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schema.js';

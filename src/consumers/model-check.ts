@@ -1,5 +1,5 @@
 import type { EntityMetadata } from '@mikro-orm/core';
-import { checkHasRules } from '../decorators/parameter-type.js';
+import { checkHasRules } from '../decorators/action.js';
 import { ConfigurationError } from '../errors.js';
 import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
 import { isStandardSchema } from '../kwargs/kwargs-checker.js';
@@ -12,10 +12,11 @@ import { unknownEntity } from '../orm/unknown-entity.js';
 import { CursorPaginator } from '../paginators/cursor-paginator.js';
 import { Keyset } from '../paginators/model-keyset.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
-import { BaseModelSerializer } from '../serializers/model-serializer.js';
-import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import { declaredBy } from '../serializers/model-serializer.js';
+import type { DeclaredOptions } from '../serializers/model-types.js';
+import { type SerializerClass } from '../serializers/serializer.js';
 import { bulkWriteIn } from './model-bulk.js';
-import { BaseModelConsumer } from './model-consumer.js';
+import { BaseModelConsumer, settingsOf } from './model-consumer.js';
 import { plainWriteIn } from './model-mixins.js';
 import { followsRows } from './model-observe-rows.js';
 
@@ -30,7 +31,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
       throw unknownEntity(`${consumer.name}.${member}`, 'observes', observed);
   }
   if (!(consumer.prototype instanceof BaseModelConsumer)) return;
-  const { model, filters, lookupField, paginator, serializer } = consumer as unknown as typeof BaseModelConsumer;
+  const { model, filters, lookupField, paginator, serializer } = settingsOf(consumer.prototype);
   if (!unitOfWork.knows(model)) throw unknownEntity(consumer.name, 'is a consumer of', model);
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   if (filters) {
@@ -101,7 +102,7 @@ function checkFiltersShow(
 }
 
 function checkUnrestricted(consumer: Class, serializer: SerializerClass, lookupField: string): void {
-  const secrecy = optionsOf(serializer) && restriction(serializer, lookupField);
+  const secrecy = declaredBy(serializer) && restriction(serializer, lookupField);
   if (secrecy) throw secret(consumer, lookupField, secrecy);
 }
 
@@ -110,25 +111,18 @@ function secrecyOf({ steps, last }: ModelPath, serializer: SerializerClass): str
   let shownBy: SerializerClass | undefined = serializer;
   for (const { name, hidden } of [...steps, last]) {
     if (hidden) return 'is hidden';
-    const options = shownBy && optionsOf(shownBy);
-    if (shownBy && options?.writeOnly?.includes(name as never)) return `is written only, by ${shownBy.name}`;
+    const options: DeclaredOptions | undefined = shownBy && declaredBy(shownBy)?.options;
+    if (shownBy && options?.writeOnly?.includes(name)) return `is written only, by ${shownBy.name}`;
     const restricted = shownBy && restriction(shownBy, name);
     if (restricted) return restricted;
-    const nested: unknown = options?.nested && Reflect.get(options.nested, name);
-    shownBy = isSerializerClass(nested) ? nested : undefined;
+    shownBy = options?.nested?.[name];
   }
   return undefined;
 }
 
 function restriction(serializer: SerializerClass, name: string): string | undefined {
-  const { rights } = optionsOf(serializer) ?? {};
+  const { rights } = declaredBy(serializer)?.options ?? {};
   return rights && Object.hasOwn(rights.fields, name) ? 'is shown to some only' : undefined;
-}
-
-/** Of a serializer of the application's own making nothing is known. */
-function optionsOf(serializer: SerializerClass): (typeof BaseModelSerializer)['options'] | undefined {
-  if (!(serializer.prototype instanceof BaseModelSerializer)) return undefined;
-  return (serializer as unknown as typeof BaseModelSerializer).options;
 }
 
 function secret(consumer: Class, member: string, secrecy: string): ConfigurationError {

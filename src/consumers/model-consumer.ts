@@ -1,5 +1,5 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
-import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
+import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/actions.js';
 import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../errors.js';
 import type { OwnFilterKwargs } from '../filters/filter-types.js';
 import { FilterBackend } from '../filters/model-filter-backend.js';
@@ -85,7 +85,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     readonly traits: TraitsOf<Options>;
   };
   /** The entity that `ModelConsumer` was given. */
-  static readonly model: Class;
+  static readonly model: ConcreteClass<object>;
   /** The option `serializer`. */
   static readonly serializer: SerializerClass;
   /** The option `paginator`. */
@@ -378,7 +378,7 @@ export function sentKey(consumer: object, meta: EntityMetadata, checked: unknown
 export type AnyModelConsumer = BaseModelConsumer<any, any>;
 
 export function modelOf(consumer: object): ConcreteClass<object> {
-  return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;
+  return settingsOf(consumer).model;
 }
 
 /** What says which rows of a consumer class there are for a client; undefined where every row is there. */
@@ -401,7 +401,11 @@ export function overrides(consumer: Class, member: string): boolean {
   return isModelConsumer(consumer) && Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member);
 }
 
-/** What the options said. */
+/**
+ * The options that `ModelConsumer(Entity, options)` has kept on the class of a consumer.
+ *
+ * @param consumer an instance, or the prototype of its class
+ */
 export function settingsOf(consumer: object): typeof BaseModelConsumer {
   return consumer.constructor as unknown as typeof BaseModelConsumer;
 }

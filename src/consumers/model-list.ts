@@ -1,5 +1,5 @@
 import { Clock } from '../clock.js';
-import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
+import { declareAction, replyShapes } from '../dispatch/actions.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf, TakesNoFilter } from '../filters/filter-types.js';
 import { type AnyFilterOptions, operatorsOf } from '../filters/model-filters.js';
@@ -102,7 +102,7 @@ export interface List extends Mixin<ListTypes> {}
  * ```
  */
 export const List: List = (base) => {
-  const { paginator, filters } = base as unknown as ReturnType<typeof settingsOf>;
+  const { paginator, filters } = settingsOf(base.prototype);
   abstract class Listing extends base {
     async list(...parameters: Parameters): Promise<object> {
       const [kwargs, context] = parameters.length === 2 ? parameters : [{}, parameters[0]];
@@ -134,7 +134,7 @@ async function sourceFor(consumer: AnyModelConsumer, kwargs: object, context: Ac
 export interface StreamedList extends Mixin<StreamedListTypes> {}
 
 export const StreamedList: StreamedList = (base) => {
-  const { paginator: pages, filters } = base as unknown as ReturnType<typeof settingsOf>;
+  const { paginator: pages, filters } = settingsOf(base.prototype);
   if (!pages) {
     throw new ConfigurationError({
       class: 'StreamedList',

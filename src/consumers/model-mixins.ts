@@ -1,5 +1,5 @@
 import { Action, DetailAction } from '../decorators/action.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
+import { replyShapes } from '../dispatch/actions.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';

@@ -1,11 +1,10 @@
 import { type EntityMetadata, helper } from '@mikro-orm/core';
 import { Action, DetailAction } from '../decorators/action.js';
-import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
+import { GroupsForConsumer, GroupsForSignal } from '../decorators/observer.js';
+import { replyShapes } from '../dispatch/actions.js';
 import { NotFound } from '../errors.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { ownSchema } from '../kwargs/own-schema.js';
-import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { primaryKeyOf } from '../orm/row.js';
@@ -16,7 +15,7 @@ import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
-import { modelOf } from './model-consumer.js';
+import { modelOf, settingsOf } from './model-consumer.js';
 import { visibilityOf } from './model-visibility.js';
 
 /** The kwargs of `subscribe_instance`. */
@@ -102,7 +101,7 @@ export const ObserveInstance: ObserveInstance = (base) => {
       yield groupOf(pk);
     }
   }
-  const { model, serializer } = base as unknown as { model: Class; serializer: SerializerClass };
+  const { model, serializer } = settingsOf(base.prototype);
   const { onInstance } = Observing.prototype;
   const groupsByKey = { method: Observing.prototype['groupsOfInstance'], groupsOf: (key: unknown) => [groupOf(key)] };
   observerDeclarations.write(Observing.prototype, 'onInstance', {

@@ -1,11 +1,10 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
-import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
-import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
+import { GroupsForConsumer, GroupsForSignal } from '../decorators/observer.js';
+import { declareAction, replyShapes } from '../dispatch/actions.js';
 import { NotFound, ParseError, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { ownSchema } from '../kwargs/own-schema.js';
-import type { Class } from '../metadata.js';
 import type { EventAction, eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { primaryKeyOf } from '../orm/row.js';
@@ -162,7 +161,7 @@ export const ObserveKinds: ObserveKinds = (base) => {
       yield groupOf(pk);
     }
   }
-  const { model, serializer } = base as unknown as { model: Class; serializer: SerializerClass };
+  const { model, serializer } = settingsOf(base.prototype);
   const { prototype } = Observing;
   declareAction(prototype, 'unsubscribeKind', {
     name: 'unsubscribe',

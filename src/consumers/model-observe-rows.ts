@@ -1,7 +1,7 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
-import { GroupsForConsumer } from '../decorators/model-observer.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
+import { GroupsForConsumer } from '../decorators/observer.js';
+import { replyShapes } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf } from '../filters/filter-types.js';
 import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
@@ -91,7 +91,7 @@ export interface ObserveRows extends Mixin<ObserveRowsTypes> {}
 
 /** `subscribe_rows` and `unsubscribe_rows`: subscriptions by the declared filters, as django-realtime-api has them by lookups, and live. */
 export const ObserveRows: ObserveRows = (base) => {
-  const { model, serializer, filters } = base as unknown as ReturnType<typeof settingsOf>;
+  const { model, serializer, filters } = settingsOf(base.prototype);
   if (!filters?.fields)
     throw new ConfigurationError({
       class: 'ObserveRows',

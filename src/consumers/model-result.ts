@@ -1,6 +1,6 @@
 import { inspect, types } from 'node:util';
 import { Collection, type EntityMetadata, helper, Reference, Utils } from '@mikro-orm/core';
-import type { ReplyClass } from '../dispatch/action-declaration.js';
+import type { ReplyClass } from '../dispatch/actions.js';
 import { toView } from '../kwargs/kwargs-checker.js';
 import type { Class } from '../metadata.js';
 import { wasWritten } from '../orm/change-capture.js';

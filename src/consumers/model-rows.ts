@@ -1,5 +1,4 @@
-import { replyShapes } from '../dispatch/action-declaration.js';
-import type { ActionDefinition } from '../dispatch/actions.js';
+import { type ActionDefinition, replyShapes } from '../dispatch/actions.js';
 import { defaultFiltersOf } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { CursorPaginator } from '../paginators/cursor-paginator.js';
@@ -14,7 +13,7 @@ import { isPlainRetrieve } from './model-mixins.js';
 export interface RowsDescription {
   /** `sometimes`: it depends on the request. */
   readonly entities: 'never' | 'sometimes' | 'always';
-  /** What takes them, to be read after "because of": `the computed field RoomSerializer.age, which does not say what it reads`. */
+  /** What takes them, to be read after "because of": `the computed field RoomSerializer.age, which does not declare what it reads`. */
   readonly because: readonly string[];
 }
 

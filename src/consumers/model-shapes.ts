@@ -7,7 +7,7 @@ import { pathOf } from '../orm/model-paths.js';
 import { columnKind } from '../serializers/model-columns.js';
 import { acceptedSchema, keySchema, type SchemaParts, shownSchema } from '../serializers/model-schemas.js';
 import type { ConsumerClass } from './compiled-consumer.js';
-import { BaseModelConsumer } from './model-consumer.js';
+import { BaseModelConsumer, settingsOf } from './model-consumer.js';
 
 /** What a model consumer's actions take and give. */
 export interface ConsumerShapes extends ModelShapes {
@@ -24,8 +24,7 @@ export interface ConsumerShapes extends ModelShapes {
 /** Undefined for a consumer without a model. */
 export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerShapes | undefined {
   if (!(consumer.prototype instanceof BaseModelConsumer)) return undefined;
-  const { model, serializer, paginator, filters, lookupField, lookupUrlKwarg } =
-    consumer as unknown as typeof BaseModelConsumer;
+  const { model, serializer, paginator, filters, lookupField, lookupUrlKwarg } = settingsOf(consumer.prototype);
   const meta = parts.unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   const key = keySchema(meta, 'accepts');
   const row = shownSchema(serializer, parts);

@@ -1,12 +1,12 @@
 import type { EntityMetadata } from '@mikro-orm/core';
-import { declaredActions } from '../dispatch/action-declaration.js';
+import { declaredActions } from '../dispatch/actions.js';
 import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
 import { asStored } from '../orm/model-queries.js';
 import type { StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import { ActionContext } from '../scope/action-context.js';
 import { everyRights, rightsIn } from '../serializers/field-rights.js';
 import { byKey } from '../serializers/model-key.js';

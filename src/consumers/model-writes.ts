@@ -5,7 +5,7 @@ import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
 import type { Reader, Selection } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
-import { columnSql, hasColumn, keyColumns, quoter, tableName } from '../orm/row.js';
+import { columnSql, findProp, hasColumn, keyColumns, propOf, quoter, tableName } from '../orm/row.js';
 import { clientOf, type PlainRow, runRows, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import {
@@ -20,7 +20,7 @@ import {
 import type { ActionContext } from '../scope/action-context.js';
 import { ofKey } from '../serializers/model-key.js';
 import { type PlannedRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
-import { BaseModelSerializer } from '../serializers/model-serializer.js';
+import { BaseModelSerializer, declaredBy } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
 import type { WriteKind } from './model-mixins.js';
@@ -330,7 +330,7 @@ export async function valuesOf(
 function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false;
   const isPlain = (name: string): boolean => {
-    const prop = propOf(meta, name) as EntityProperty | undefined;
+    const prop = findProp(meta, name);
     if (!prop) return true;
     const isColumn = isStoredColumn(prop) && prop.fieldNames.length === 1 && prop.kind !== 'embedded' && !prop.embedded;
     return isColumn && !prop.polymorphic && !prop.setter && (!prop.primary || kind === 'create');
@@ -339,10 +339,6 @@ function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): bool
   return (
     kind !== 'create' || [...initialValues(meta)].every(([{ name }, initial]) => initial !== 'unknown' || name in data)
   );
-}
-
-function propOf(meta: EntityMetadata, name: string): EntityProperty {
-  return meta.properties[name as never] as EntityProperty;
 }
 
 /** A row that is not there is told before data that do not fit: the way through an entity finds out. */
@@ -408,13 +404,13 @@ const performers: Readonly<Record<WriteKind, readonly string[]>> = {
 
 /** One that leaves what comes to another one is as plain as that. */
 function isPlainSerializer(serializer: SerializerClass): boolean {
-  const { prototype } = serializer;
-  if (!(prototype instanceof BaseModelSerializer)) return false;
-  const base = BaseModelSerializer.prototype as unknown as Record<string, unknown>;
-  const isOwn = (member: string): boolean => Reflect.get(prototype, member) !== base[member];
-  if (['validate', 'create', 'update', 'check'].some(isOwn)) return false;
-  const { input } = (serializer as unknown as typeof BaseModelSerializer).options;
-  return !input || isPlainSerializer(input as unknown as SerializerClass);
+  const declared = declaredBy(serializer);
+  if (!declared) return false;
+  const base = BaseModelSerializer.prototype;
+  const members = ['validate', 'create', 'update', 'check'] as const;
+  if (members.some((member) => declared.prototype[member] !== base[member])) return false;
+  const { input } = declared.options;
+  return !input || isPlainSerializer(input);
 }
 
 const quietHooks = new Set(['onInit', 'onLoad']);

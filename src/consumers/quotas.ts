@@ -1,7 +1,7 @@
-import type { Counters } from '../counters.js';
 import { Throttled } from '../errors.js';
 import type { SubscriptionCounts } from '../observers/subscriptions.js';
 import type { Limits } from '../settings.js';
+import type { Counters } from '../telemetry.js';
 
 /** What one consumer of the connection holds; the groups are those of its subscriptions and of its channel. */
 export interface Holdings extends SubscriptionCounts {

@@ -1,7 +1,7 @@
-import { declaredActions, takeActionAway } from '../dispatch/action-declaration.js';
+import { declaredActions, takeActionAway } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
-import { toWireName } from '../wire/names.js';
+import { toWireName } from '../wire/messages.js';
 import type { ApiConsumer } from './api-consumer.js';
 import type { ActionName, TakenAway } from './api-types.js';
 

@@ -1,7 +1,7 @@
 import { injectable } from 'tsyringe';
 import { checkApplicationGroup } from '../channel-layer/channel-layer.js';
-import { permissionDeclarations } from '../dispatch/action-declaration.js';
-import { type Class, ClassMetadata, type ConcreteClass } from '../metadata.js';
+import { permissionDeclarations } from '../dispatch/actions.js';
+import { type Class, ClassMetadata, type ConcreteClass, MemberMetadata } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 
 /** Options of `@Consumer`. */
@@ -77,4 +77,44 @@ export function Permissions(...expressions: PermissionExpression[]) {
 export function Groups(...names: string[]) {
   for (const name of names) checkApplicationGroup(name);
   return (consumer: Class): void => groupDeclarations.write(consumer, names);
+}
+
+/** The type of message that a method takes. */
+export const messageDeclarations = new MemberMetadata<string>('message');
+
+type MessageOf<Method> = Method extends (message: infer Message) => unknown ? Message : never;
+
+/** A text where the method takes messages of another type, so that the compiler's complaint says so. */
+type Taking<Type extends string, Method> =
+  MessageOf<Method> extends { readonly type: infer Taken }
+    ? Type extends Taken
+      ? unknown
+      : `its message has another type than ${Type}`
+    : unknown;
+
+/**
+ * A method that takes messages of one type, sent to a group of this consumer or to its channel from anywhere in the
+ * application, never by a client. Messages come one at a time, in line with the requests of the consumer. What it throws is
+ * logged, and so is a message of a type that the consumer does not know.
+ *
+ * ```ts
+ * interface Shout { readonly type: 'shout'; readonly text: string }
+ *
+ * @OnMessage('shout') protected onShout({ text }: Shout) { this.sendJson({ shouted: text }); }
+ * ```
+ *
+ * ```ts
+ * await app.sendToGroup('lobby', { type: 'shout', text: 'hi' });
+ * ```
+ *
+ * ```json
+ * {"shouted": "hi"}
+ * ```
+ */
+export function OnMessage<const Type extends string>(type: Type) {
+  return <Method extends (message: never) => unknown>(
+    prototype: object,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Method> & Taking<Type, Method>,
+  ): void => messageDeclarations.write(prototype, member, type);
 }

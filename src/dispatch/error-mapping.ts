@@ -30,13 +30,10 @@ export type ErrorMapperClass = ConcreteClass<ErrorMapper>;
 
 /** The one gate for whatever was thrown. What no mapper knows is logged whole, and answered with a correlation id only. */
 export class ErrorTranslator {
-  readonly #mappers: readonly ErrorMapper[];
-  readonly #logger: Logger;
-
-  constructor(mappers: readonly ErrorMapper[], logger: Logger) {
-    this.#mappers = mappers;
-    this.#logger = logger;
-  }
+  constructor(
+    private readonly mappers: readonly ErrorMapper[],
+    private readonly logger: Logger,
+  ) {}
 
   /** Never throws. @param fields stand in the log beside an unexpected error */
   translate(thrown: unknown, fields: LogFields): ApiError {
@@ -48,20 +45,20 @@ export class ErrorTranslator {
         const facts = { ...fields, code: known.code, ...(remedy !== undefined && { remedy }), error: thrown };
         // The client is answered what it did wrong; a developer may see here that it was not the client.
         if (known.status < Status.serverError)
-          this.#logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });
-        else this.#logger.warn('An action could not be carried out.', facts);
+          this.logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });
+        else this.logger.warn('An action could not be carried out.', facts);
         return known;
       }
     } catch (error) {
-      this.#logger.error('An error mapper failed.', { ...fields, error });
+      this.logger.error('An error mapper failed.', { ...fields, error });
     }
     const error = new UnexpectedError(randomUUID());
-    this.#logger.error('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
+    this.logger.error('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
     return error;
   }
 
   #map(thrown: unknown): ApiError | undefined {
-    for (const mapper of this.#mappers) {
+    for (const mapper of this.mappers) {
       const known = mapper.toApiError(thrown);
       if (known) return known;
     }

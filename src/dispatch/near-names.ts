@@ -1,4 +1,4 @@
-import { toWireName } from '../wire/names.js';
+import { toWireName } from '../wire/messages.js';
 
 /**
  * The names that a misspelt one may mean, the nearest first: at most three, each of which differs from it by a third of its

@@ -1,14 +1,11 @@
 import type { ActivityLog, WithheldEvent } from '../activity-log.js';
 import { currentWork, type Work } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
-import type { GuardedCounters } from '../counters.js';
 import type { LogFields, Logger } from '../logger.js';
-import type { Scope } from '../scope/scope.js';
-import { userKeyOf } from '../scope/user-key.js';
+import { type Scope, userKeyOf } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
-import { readTraceParent } from '../trace-parent.js';
-import type { GuardedTracer, TraceSpan } from '../tracer.js';
+import { type GuardedCounters, type GuardedTracer, readTraceParent, type TraceSpan } from '../telemetry.js';
 import type { Request } from './request.js';
 
 /** A count and a span for every request and delivery, and a log line where the settings ask for one. Never what was in it. */

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { currentWork, type Work } from '../async-context.js';
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
+import type { ConnectionCommand } from '../authentication/connection-registry.js';
 import type { Expiring, Timer } from '../clock.js';
 import { type ApiError, Cancelled, Disconnected, TimeLimitExceeded } from '../errors.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
-import type { Scope } from '../scope/scope.js';
-import { userKeyOf } from '../scope/user-key.js';
+import { type Scope, userKeyOf } from '../scope/scope.js';
 import { Status } from '../status.js';
 import { errorReply } from '../wire/codec.js';
 import type { ActionRequest, Reply } from '../wire/messages.js';

@@ -17,18 +17,18 @@ export interface AsyncApiInfo {
   readonly description?: string;
 }
 
-/** As much of an AsyncAPI 3 document as this file writes. */
+/** The part of an AsyncAPI 3 document that this file writes. */
 export interface AsyncApiDocument {
   readonly asyncapi: '3.0.0';
   readonly info: AsyncApiInfo;
   readonly defaultContentType: 'application/json';
-  /** Where the application was reached when the document was asked for; absent where it is not known. */
+  /** The address at which the document was requested; absent if it is not known. */
   readonly servers?: Readonly<Record<string, { readonly host: string; readonly protocol: 'ws' | 'wss' }>>;
-  /** One for each path, by its name. */
+  /** The channels, one for each path, by name. */
   readonly channels: Readonly<Record<string, AsyncApiChannel>>;
-  /** One for each action, and one for the events of each observer. */
+  /** The operations: one for each action, and one for the events of each observer. */
   readonly operations: Readonly<Record<string, AsyncApiOperation>>;
-  /** What `$ref` refers to. */
+  /** The schemas that `$ref` refers to. */
   readonly components: { readonly schemas: Readonly<Record<string, JsonSchema>> };
 }
 
@@ -39,7 +39,7 @@ export interface AsyncApiChannel {
   readonly title: string;
   /** The parameters of the path, by name. */
   readonly parameters?: Readonly<Record<string, { readonly description: string }>>;
-  /** The handshake: schemas of its query and headers, as AsyncAPI's binding for WebSockets has them. */
+  /** The handshake: schemas of its query and headers, in AsyncAPI's binding for WebSockets. */
   readonly bindings?: { readonly ws: object };
   readonly messages: Readonly<Record<string, AsyncApiMessage>>;
 }
@@ -50,7 +50,7 @@ export interface AsyncApiMessage {
   readonly title: string;
   /** The schema of the whole frame. */
   readonly payload: JsonSchema;
-  /** Where the request id stands in the frame, as a runtime expression of AsyncAPI. */
+  /** The place of the request id in the frame, as a runtime expression of AsyncAPI. */
   readonly correlationId?: { readonly location: string };
 }
 
@@ -58,9 +58,9 @@ interface Reference {
   readonly $ref: string;
 }
 
-/** `receive`: a client sends it to the server. `send`: the server sends it to clients. */
+/** The operation object of one action, or of an observer's events. */
 export interface AsyncApiOperation {
-  /** Seen from the server. */
+  /** From the server's view: `receive` for frames that clients send, `send` for frames that the server sends. */
   readonly action: 'receive' | 'send';
   readonly channel: Reference;
   readonly title: string;
@@ -72,10 +72,10 @@ export interface AsyncApiOperation {
 }
 
 /**
- * The AsyncAPI 3 document of an application's whole socket API: a channel for each path, an operation for each action with
- * its reply, and one for the events of each observer.
+ * Makes the AsyncAPI 3 document of an application's whole socket API: a channel for each path, an operation for each action with its reply,
+ * and one for the events of each observer.
  *
- * @param url where the application is reached, such as `wss://example.org`; a document without it names no server
+ * @param url the address of the application, such as `wss://example.org`; without it the document names no server
  */
 export function toAsyncApi(application: ApplicationDescription, info: AsyncApiInfo, url?: string): AsyncApiDocument {
   const names = channelNames(application.routes);
@@ -107,13 +107,13 @@ const failure: JsonSchema = frame({
   code: text,
 });
 
-/** What the framework itself answers in each stream, unless the consumer has an action of that name. */
+/** Actions that the framework itself answers in each stream, unless the consumer has an action of that name. */
 const builtIn = [
   { name: 'cancel', summary: 'Aborts a request that waits or runs.', status: 200 },
   { name: 'unsubscribe', summary: 'Ends every subscription of a request id.', status: 204 },
 ];
 
-/** One path: its messages, and what is done with them. */
+/** One path with its messages and operations. */
 class Channel {
   readonly operations = new Map<string, AsyncApiOperation>();
   readonly #messages = new Map<string, AsyncApiMessage>();
@@ -244,7 +244,7 @@ class Channel {
     });
   }
 
-  /** @param stream null where the route has none; undefined: any stream, or none */
+  /** @param stream null if the route has no streams; undefined for frames of any stream, or of none */
   #message(name: string, stream: string | null | undefined, title: string, payload: JsonSchema): Reference {
     if (stream === null) return this.#add(name, title, payload);
     const of: JsonSchema = stream === undefined ? { type: ['string', 'null'] } : { const: stream };
@@ -271,7 +271,7 @@ function enveloped(payload: JsonSchema, stream: JsonSchema): JsonSchema {
   return frame({ stream, payload });
 }
 
-/** What a client sends for an action. */
+/** The schema of a client's request for an action. */
 function requestSchema({ name, kwargs, isStrict, subscribesTo }: ActionDescription): JsonSchema {
   const own = {
     action: { const: name },
@@ -301,7 +301,7 @@ function frame(properties: Readonly<Record<string, JsonSchema>>, required = Obje
   return { type: 'object', properties, required };
 }
 
-/** `/ws/rooms/:room(int)/` -> `ws_rooms_room`, each name once. */
+/** The names of the routes' channels, each once: `/ws/rooms/:room(int)/` -> `ws_rooms_room`. */
 function channelNames(routes: readonly RouteDescription[]): readonly string[] {
   const taken = new Set<string>();
   return routes.map(({ path }) => {
@@ -313,7 +313,7 @@ function channelNames(routes: readonly RouteDescription[]): readonly string[] {
   });
 }
 
-/** Keys of a document are letters, digits, dots, dashes and underscores. */
+/** The name as a key of the document, which may have letters, digits, dots, dashes and underscores. */
 function inKey(name: string): string {
   return name.replaceAll(/[^\w-]+/g, '_').replaceAll(/^_+|_+$/g, '');
 }
@@ -323,7 +323,7 @@ function serverOf(url: string): { readonly host: string; readonly protocol: 'ws'
   return { host, protocol: protocol === 'wss:' || protocol === 'https:' ? 'wss' : 'ws' };
 }
 
-/** The schemas of a description are the document's components. */
+/** The value with references to the document's components, which hold the description's schemas. */
 function inComponents(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inComponents);
   if (typeof value !== 'object' || value === null) return value;

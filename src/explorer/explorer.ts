@@ -1,26 +1,29 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { ConfigurationError } from '../errors.js';
+import { faultsOf } from '../configuration-faults.js';
+import { pathAndQuery } from '../scope/scope.js';
 import type { AppExplorer, AppInspector, ExploredApp, PlainRequest, PlainResponse } from '../server/app-explorer.js';
 import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
 import { Traces } from './traces.js';
 
+const fault = faultsOf('explorer');
+
 /** Options of `explorer()`. */
 export interface ExplorerOptions {
-  /** Where the page is served; it begins and ends with a slash. Default `/explorer/`. */
+  /** The path of the page; it begins and ends with a slash. Default: `/explorer/`. */
   readonly path?: string;
   /** Title and version of the AsyncAPI document. */
   readonly info?: AsyncApiInfo;
-  /** Who may see it. Default: browsers on the machine that the application runs on, and not through a proxy. */
+  /** Whether a request may see the page. Default: only browsers on the application's own machine, and not through a proxy. */
   readonly allow?: (request: PlainRequest) => boolean | Promise<boolean>;
-  /** Serves it in production as well, to those whom `allow` lets in. Default false: then its paths do not exist there. */
+  /** Whether the page is also served in production, to requests that `allow` accepts. Default: false; then its paths do not exist there. */
   readonly production?: boolean;
 }
 
 /**
- * A page for developers that shows and tries what an application offers: streams, actions as forms, subscriptions, the frames
- * that come and go, and why an event came or did not. Beside it stands the AsyncAPI document.
+ * Makes a page for developers that shows an application and lets them try it: streams, actions as forms, subscriptions, the frames in both
+ * directions, and why an event was sent or not. It also serves the AsyncAPI document.
  *
  * ```ts
  * const app = createApp({ orm, routes, explorer: explorer() });
@@ -52,11 +55,7 @@ function begin(app: ExploredApp, options: ExplorerOptions): AppInspector | undef
   );
 }
 
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'explorer', member, reason, remedy });
-}
-
-/** Scripts are compiled, what they work on is not. */
+/** The folder of the compiled scripts; the other files are not compiled. */
 const scripts = resolve(import.meta.dirname, 'page');
 const pages = resolve(import.meta.dirname, '../../src/explorer/page');
 
@@ -72,20 +71,19 @@ class Explorer implements AppInspector {
   readonly path: string;
   readonly published: AppInspector['published'];
   readonly watch: AppInspector['watch'];
-  readonly #app: ExploredApp;
-  readonly #options: ExplorerOptions;
   readonly #traces = new Traces();
 
-  constructor(app: ExploredApp, options: ExplorerOptions) {
-    this.#app = app;
-    this.#options = options;
+  constructor(
+    private readonly app: ExploredApp,
+    private readonly options: ExplorerOptions,
+  ) {
     this.path = options.path ?? '/explorer/';
     this.published = (event) => this.#traces.tellAll('published', event);
     this.watch = (request) => this.#traces.watch(request);
   }
 
   answer(request: PlainRequest, response: PlainResponse): boolean {
-    const [pathname = '', query = ''] = (request.url ?? '').split('?', 2);
+    const [pathname, query] = pathAndQuery(request.url ?? '');
     if (pathname === this.path.slice(0, -1) && pathname !== '') {
       response.writeHead(308, { location: this.path, ...textHeaders });
       response.end();
@@ -93,7 +91,7 @@ class Explorer implements AppInspector {
     }
     if (!pathname.startsWith(this.path)) return false;
     const name = pathname.slice(this.path.length) || 'index.html';
-    // At the root everything else is the application's.
+    // At the root, all other paths belong to the application.
     if (this.path === '/' && !isOurs(name)) return false;
     void this.#answer(name, new URLSearchParams(query), request, response);
     return true;
@@ -103,37 +101,37 @@ class Explorer implements AppInspector {
     this.#traces.close();
   }
 
-  /** Never rejects. */
+  /** Answers a request. Never rejects. */
   async #answer(name: string, query: URLSearchParams, request: PlainRequest, response: PlainResponse): Promise<void> {
     try {
       if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'GET and HEAD only.\n');
-      const { allow } = this.#options;
+      const { allow } = this.options;
       if (allow ? !(await allow(request)) : !isOnThisMachine(request)) return send(response, 403, refusal(allow));
       await this.#serve(name, query, request, response);
     } catch (error) {
-      this.#app.logger.error('The explorer could not answer.', { path: this.path + name, error });
-      send(response, 500, 'The explorer could not answer: the log says why.\n');
+      this.app.logger.error('The explorer could not answer.', { path: this.path + name, error });
+      send(response, 500, 'The explorer could not answer: see the log.\n');
     }
   }
 
   async #serve(name: string, query: URLSearchParams, request: PlainRequest, response: PlainResponse): Promise<void> {
     const key = query.get('key') ?? '';
-    if (name === 'description.json') return sendJson(response, 200, this.#app.describe());
+    if (name === 'description.json') return sendJson(response, 200, this.app.describe());
     if (name === 'asyncapi.json') return sendJson(response, 200, this.#asyncApi(request));
     if (name === 'trace') return this.#traces.open(key, response);
     if (name === 'connection.json') return sendJson(response, 200, this.#traces.stateOf(key) ?? null);
     const [folder, type] = fileAt(name) ?? [];
     const content = folder && (await readFile(resolve(folder, name)).catch(() => undefined));
     if (!content || !type) return send(response, 404, 'The explorer has no such page.\n');
-    response.writeHead(200, { ...pageHeaders(this.#app.clientOf(request)), 'content-type': type });
+    response.writeHead(200, { ...pageHeaders(this.app.clientOf(request)), 'content-type': type });
     response.end(request.method === 'HEAD' ? undefined : content);
   }
 
   #asyncApi(request: PlainRequest): object {
-    const { info = { title: 'Signalbox application', version: '0.0.0' } } = this.#options;
-    const { host, protocol } = this.#app.clientOf(request);
+    const { info = { title: 'Signalbox application', version: '0.0.0' } } = this.options;
+    const { host, protocol } = this.app.clientOf(request);
     const url = host && `${protocol === 'https' ? 'wss' : 'ws'}://${host}`;
-    return toAsyncApi(this.#app.describe(), info, url);
+    return toAsyncApi(this.app.describe(), info, url);
   }
 }
 
@@ -147,11 +145,14 @@ function fileAt(name: string): readonly [folder: string, type: string] | undefin
 }
 
 function refusal(allow: ExplorerOptions['allow']): string {
-  if (allow) return 'The explorer is not for you.\n';
+  if (allow) return 'You may not see the explorer.\n';
   return 'The explorer answers browsers on its own machine, at localhost. For others: explorer({ allow: (request) => … }).\n';
 }
 
-/** Everything that the page uses is its own. Older browsers do not count sockets of the same host as 'self'. */
+/**
+ * Headers of the page. It loads only files of its own. The host is named, because older browsers do not count sockets of the same host as
+ * 'self'.
+ */
 function pageHeaders({ host }: ReturnType<ExploredApp['clientOf']>): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",

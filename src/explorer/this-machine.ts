@@ -6,8 +6,8 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /**
- * Whether a request comes from a browser on this machine. It names this machine as its host as well: a page of another name
- * that leads here (DNS rebinding) could read the answer. A request through a proxy comes from another machine.
+ * Whether a request comes from a browser on this machine. Its Host header must name this machine too: otherwise a page of another name that
+ * resolves to this machine (DNS rebinding) could read the answer. A request through a proxy counts as one from another machine.
  */
 export function isOnThisMachine({ headers, socket }: PlainRequest): boolean {
   if (headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined) return false;
@@ -24,7 +24,7 @@ function isLocalName(hostname: string): boolean {
   return hostname === 'localhost' || hostname.endsWith('.localhost') || isLoopback(hostname);
 }
 
-/** `[::1]:8000` -> `::1` */
+/** The name in a Host header: `[::1]:8000` -> `::1`. */
 function hostnameOf(host: string): string {
   return host
     .replace(/:\d+$/, '')

@@ -2,21 +2,21 @@ import type { HandshakeRequest } from '../scope/scope.js';
 import type { ConnectionState, PlainResponse, WatchedHandshake } from '../server/app-explorer.js';
 import { encodeData } from '../wire/codec.js';
 
-/** Names the trace of a page in the query of the sockets that it opens. */
+/** The mark in a socket's query that names the trace of its page. */
 const mark = /([?&])signalbox-explorer=([\da-f]{32})(&|$)/;
 
-/** Bytes that may wait for a page that does not read; what comes then is dropped. */
+/** The most bytes that may wait for a page that does not read; messages beyond them are dropped. */
 const longestBacklog = 1_000_000;
 
 interface Trace {
   readonly responses: Set<PlainResponse>;
-  /** Reads the state of the connection that the page opened last. */
+  /** Returns the state of the connection that the page opened last. */
   inspect: (() => ConnectionState) | undefined;
 }
 
 /**
- * The messages to the pages of the explorer, each in an answer that stays open (server-sent events). A page makes a random key
- * of 128 bits, opens its trace with it, and then marks its sockets with it.
+ * Sends messages to the pages of the explorer, each in an answer that stays open (server-sent events). A page makes a random key of 128
+ * bits, opens its trace with it, and then marks its sockets with it.
  */
 export class Traces {
   readonly #traces = new Map<string, Trace>();
@@ -41,11 +41,11 @@ export class Traces {
       'cross-origin-resource-policy': 'same-origin',
       'x-accel-buffering': 'no',
     });
-    // A server that was built anew is there again within moments.
+    // A rebuilt server is back within moments.
     response.write('retry: 500\n\n');
   }
 
-  /** What the connection of a page is like now. */
+  /** The current state of a page's connection. */
   stateOf(key: string): ConnectionState | undefined {
     return this.#traces.get(key)?.inspect?.();
   }
@@ -70,7 +70,7 @@ export class Traces {
       },
       decided: (stream, decision) => trace && tell(trace, 'decided', { stream, ...decision }),
       closed: () => {
-        // The page may have opened another one meanwhile.
+        // The page may have opened another connection meanwhile.
         if (!trace || trace.inspect !== inspect.current) return;
         trace.inspect = undefined;
         if (trace.responses.size === 0) this.#traces.delete(key);
@@ -92,7 +92,7 @@ function tell({ responses }: Trace, event: string, data: object): void {
   }
 }
 
-/** As if the mark had never been there. */
+/** The url without the mark. */
 function unmarked(url: string): string {
   return url.replace(mark, (_whole, before: string, _key, after: string) => (after === '&' ? before : ''));
 }

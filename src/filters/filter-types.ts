@@ -2,21 +2,21 @@ import type { KwargsOf, KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { FieldInput, FieldOf, ReadPath, TargetOf } from '../serializers/model-types.js';
 import type { FilterBackendClass } from './model-filter-backend.js';
 
-/** What clients may narrow and order a list by: nothing that is not named here. */
+/** How clients may filter and order a list: only by the paths that are named here. */
 export interface FilterOptions<Field extends string, Ordering extends string, Search extends string> {
   /**
-   * Columns, relations by key, and what relations lead to. A list of them takes one value or several: `['archived', 'project.team']` is
-   * `"filter": {"archived": false, "project.team": [1, 2]}`. An object names the operators of each: `{ due: ['lt', 'is_null'] }` is
-   * `"filter": {"due": {"lt": "2026-01-01"}}`.
+   * Columns, relations by key, and columns of relations. Fields in a list take one value or several: `['archived', 'project.team']` allows
+   * `"filter": {"archived": false, "project.team": [1, 2]}`. An object names the operators of each field: `{ due: ['lt', 'is_null'] }`
+   * allows `"filter": {"due": {"lt": "2026-01-01"}}`.
    */
   readonly fields?: FilterFields<Field>;
   /** Columns, also of relations: `"ordering": "-name"`, `"ordering": ["host.username", "-name"]`. */
   readonly ordering?: readonly Ordering[];
-  /** Text columns, one of which has to contain each word, whatever its case: `"search": "red room"`. */
+  /** Text columns, one of which has to contain each word, ignoring case: `"search": "red room"`. */
   readonly search?: readonly Search[];
-  /** What else clients may send with `list`: the third parameter of `filterQuery`. */
+  /** Further kwargs of `list`; they are the third parameter of `filterQuery`. */
   readonly kwargs?: KwargsSchema;
-  /** Providers that narrow the rows of this consumer, in this order, behind its `filterQuery`. */
+  /** Providers that narrow the rows of this consumer, in this order, after its `filterQuery`. */
   readonly backends?: readonly FilterBackendClass[];
 }
 
@@ -27,36 +27,36 @@ export type FilterFields<Field extends string> =
 /** The operators of a filter field: `{"filter": {"due": {"lt": "2026-01-01"}}}`. */
 export type FilterOperator = keyof Operands<unknown, unknown>;
 
-/** What a client sends for each operator. */
+/** The value that a client sends for each operator. */
 interface Operands<Value, Nothing> {
   readonly exact: Value | Nothing;
   readonly in: readonly (Value | Nothing)[];
-  /** Neither the value nor, where it is a list, one of them. */
+  /** Neither the value nor, if it is a list, any of its items. */
   readonly not: Value | Nothing | readonly (Value | Nothing)[];
   readonly lt: Value;
   readonly lte: Value;
   readonly gt: Value;
   readonly gte: Value;
-  /** From the first value to the second, with both. */
+  /** From the first value to the second, including both. */
   readonly between: readonly [from: Value, to: Value];
   readonly contains: string;
-  /** Whatever its case. */
+  /** Contains the text, ignoring case. */
   readonly icontains: string;
   readonly starts_with: string;
-  /** Whatever its case. */
+  /** Begins with the text, ignoring case. */
   readonly istarts_with: string;
   readonly is_null: boolean;
 }
 
-/** A property that holds text. */
+/** The name of a property that holds text. */
 export type TextFieldOf<Entity> = {
   [Field in FieldOf<Entity>]: Exclude<Entity[Field], null | undefined> extends string ? Field : never;
 }[FieldOf<Entity>];
 
-/** A property, or one of what relations lead to: `name`, `labels`, `project.team`. */
+/** A property, or a property of a relation: `name`, `labels`, `project.team`. */
 export type FilterPath<Entity> = FieldOf<Entity> | ReadPath<Entity>;
 
-/** The same, of text. What lies behind two relations is checked at start-up. */
+/** A path to text. Paths through two relations or more are checked at start-up. */
 export type TextPath<Entity> =
   | TextFieldOf<Entity>
   | {
@@ -65,17 +65,17 @@ export type TextPath<Entity> =
         : `${Field}.${TextFieldOf<TargetOf<Entity[Field]>>}` | `${Field}.${string}.${string}`;
     }[FieldOf<Entity>];
 
-/** What the options of a consumer's filters let clients send. */
+/** What the filter options of a consumer allow clients to send. */
 export interface FilterNames {
   /** The operators of each field. */
   readonly fields: object;
   readonly ordering: string;
   readonly search: string;
-  /** `unknown` where neither the consumer nor its backends have kwargs. */
+  /** `unknown` if neither the consumer nor its backends have kwargs. */
   readonly kwargs: unknown;
 }
 
-/** What a client may send with `list`. */
+/** The kwargs of `list` that come from the filters. */
 export type FilterKwargsOf<Entity, Names> = Names extends FilterNames
   ? WithFilter<Entity, Names['fields']> &
       WithOrdering<Names['ordering']> &
@@ -83,7 +83,7 @@ export type FilterKwargsOf<Entity, Names> = Names extends FilterNames
       Names['kwargs']
   : unknown;
 
-/** Whether the filters let clients send nothing. */
+/** Whether the filters allow clients to send nothing. */
 export type TakesNoFilter<Names> = Names extends FilterNames
   ? [keyof Names['fields'], Names['ordering'], Names['search'], unknown] extends [never, never, never, Names['kwargs']]
     ? true
@@ -94,7 +94,7 @@ type WithFilter<Entity, Fields> = [keyof Fields] extends [never]
   ? unknown
   : { readonly filter?: { readonly [Path in keyof Fields]?: FilterOf<PathValue<Entity, Path>, Fields[Path]> } };
 
-/** A value alone, several of them, or an object of operators. */
+/** A single value, several values, or an object of operators. */
 type FilterOf<Value, Operator> =
   | ('exact' extends Operator ? Item<Value> | Nothing<Value> : never)
   | ('in' extends Operator ? readonly (Item<Value> | Nothing<Value>)[] : never)
@@ -102,10 +102,10 @@ type FilterOf<Value, Operator> =
 
 type Nothing<Value> = Extract<Value, null>;
 
-/** Rows of a relation to many are named one by one. */
+/** A single item; rows of a relation to many are named one by one. */
 type Item<Value> = Value extends readonly (infer Each)[] ? Each : Exclude<Value, null>;
 
-/** The value at the end of a path; null too where a relation on the way may lead nowhere. */
+/** The value at the end of a path; it may be null if a relation on the path may be empty. */
 type PathValue<Entity, Path> = Path extends keyof Entity
   ? FieldInput<Entity[Path]>
   : Path extends `${infer Head}.${infer Rest}`
@@ -127,7 +127,7 @@ export type OperatorsOf<Fields> = Fields extends readonly (infer Name extends st
   ? { readonly [Field in Name]: 'exact' | 'in' }
   : { readonly [Field in keyof Fields]: Fields[Field] extends readonly (infer Operator)[] ? Operator : never };
 
-/** What `filters` and the backends in it let clients send beside filters. */
+/** The further kwargs that `filters` and its backends allow. */
 export type OwnFilterKwargs<Filters> = KwargsOfSchema<Filters> &
   (Filters extends { readonly backends: infer Backends } ? KwargsOfAll<Backends> : unknown);
 

@@ -1,14 +1,14 @@
 import type { EntityProperty, Platform } from '@mikro-orm/core';
 import { hasOwnType } from '../serializers/model-columns.js';
 
-/** How PostgreSQL compares the values of a column. Null is not part of it. */
+/** How PostgreSQL compares the values of a column. Null is handled elsewhere. */
 export interface Comparison {
-  /** Whether the order of the values is the same in every database; the order of texts is that of a collation. */
+  /** Whether all databases order the values in the same way; the order of texts depends on a collation. */
   readonly isOrdered: boolean;
   readonly holdsText: boolean;
-  /** A value, as JSON, an entity or the driver has it -> one that `compare` takes. */
+  /** Converts a value from JSON, an entity or the driver into one that `compare` takes. */
   readonly toComparable: (value: unknown) => unknown;
-  /** Below 0, 0 or above 0, as for `Array.sort`. */
+  /** Returns a number below 0, 0, or above 0, as for `Array.sort`. */
   readonly compare: (left: unknown, right: unknown) => number;
 }
 
@@ -19,7 +19,7 @@ export function comparisonOf(prop: EntityProperty): Comparison {
   return hasOwnType(prop) ? asStored(prop, comparison) : comparison;
 }
 
-/** What an entity has of a type of the application's own could be anything: what is stored of it is compared. */
+/** Compares stored values: an entity's value of a type of the application's own could be anything. */
 function asStored({ customType }: EntityProperty, comparison: Comparison): Comparison {
   const stored = (value: unknown): unknown =>
     customType?.convertToDatabaseValue(value, customType.platform as Platform);
@@ -50,18 +50,18 @@ const table: readonly (readonly [RegExp, Comparison])[] = [
   [/^time/, ordered((value) => microseconds(String(withoutZone(value))))],
   [/^date$/, ordered(dayOf)],
   [/^uuid$/, ordered((value) => String(value).toLowerCase())],
-  // The blanks that fill up the column do not count.
+  // The blanks that pad the column do not count.
   [/^(char|character|bpchar)\b(?! varying)/, unordered((value) => String(value).replace(/ +$/, ''), true)],
   [/^(varchar|text|character|citext)/, unordered(String, true)],
 ];
 
-/** PostgreSQL holds NaN equal to itself, and greater than any number. */
+/** PostgreSQL treats NaN as equal to itself, and greater than any number. */
 function withNaNLast(left: unknown, right: unknown): number {
   if (Number.isNaN(left) || Number.isNaN(right)) return Number(Number.isNaN(left)) - Number(Number.isNaN(right));
   return natural(left, right);
 }
 
-/** A number of any length: `units` times ten to the power of `-places`. What is no finite number has no units. */
+/** A number of any length: `units` times ten to the power of `-places`. Values that are no finite number have no units. */
 interface Decimal {
   readonly units: bigint | undefined;
   readonly places: number;
@@ -90,15 +90,15 @@ function scaled({ units = 0n, places }: Decimal, to: number): bigint {
   return units * 10n ** BigInt(to - places);
 }
 
-/** PostgreSQL ignores the zone of what is compared with a column that has none. */
+/** The value without its zone, which PostgreSQL ignores when it compares with a column that has none. */
 function withoutZone(value: unknown): unknown {
   return typeof value === 'string' ? value.replace(/(:\d\d(?:\.\d+)?)(Z|[+-]\d\d(:?\d\d)?)$/, '$1') : value;
 }
 
-/** Beyond every point in time that a column holds. */
+/** Later than every instant that a column can hold. */
 const never = 10n ** 30n;
 
-/** Microseconds since 1970, which is as exact as the column is. */
+/** Microseconds since 1970, the precision of the column. */
 function instantOf(value: unknown): bigint {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? never : BigInt(value.getTime()) * 1000n;
   const [, year = '', day = '', time = '', zone = ''] =
@@ -109,7 +109,7 @@ function instantOf(value: unknown): bigint {
   return BigInt(Date.parse(`${longYear}${day}T00:00:00${minutes || 'Z'}`)) * 1000n + microseconds(time);
 }
 
-/** Days in their order, as numbers: 20260131. */
+/** A day as a number that sorts correctly: 20260131. */
 function dayOf(value: unknown): number {
   const text = value instanceof Date ? value.toISOString() : String(value);
   const [, year, month, day] = /^(\d+)-(\d\d)-(\d\d)/.exec(text) ?? [];
@@ -117,7 +117,7 @@ function dayOf(value: unknown): number {
   return Number(year) * 10_000 + Number(month) * 100 + Number(day);
 }
 
-/** Of a time of day. */
+/** The microseconds of a time of day. */
 function microseconds(time: string): bigint {
   const [hours = '0', minutes = '0', seconds = '0'] = time.split(':');
   const [whole = '0', fraction = '0'] = seconds.split('.');

@@ -27,23 +27,23 @@ interface FilterField {
   readonly mayBeNull: boolean;
 }
 
-/** What one operator asks of a field. */
+/** What one operator means for a field. */
 type Asked = { readonly tests: readonly ValueTest[] } | { readonly filter: RowFilter };
 
 const longestText = 200;
-const notHeld = 'A subscription follows what the row itself holds, and not what relations lead to.';
+const notHeld = 'Subscriptions filter by columns of the row itself, not by columns of its relations.';
 const everything: RowFilter = { kind: 'all', of: [] };
 
-/** The operators of fields that are listed without any. */
+/** The operators of fields that are listed without operators. */
 const usual: readonly FilterOperator[] = ['exact', 'in'];
 
-/** What one consumer lets its clients ask of rows: what a client sent -> a filter and an order, or the texts of what is wrong with it. */
+/** The filters of one consumer: turns what a client sent into a filter and an order, or into the texts of its errors. */
 export class ModelFilters {
   readonly #fields: ReadonlyMap<string, FilterField>;
   readonly #ordering: readonly string[];
   readonly #search: readonly ModelPath[];
 
-  /** @throws ConfigurationError where a name does not lead to a column of its kind */
+  /** @throws ConfigurationError if a name does not lead to a column of its kind */
   constructor(meta: EntityMetadata, { fields = [], ordering = [], search = [] }: AnyFilterOptions) {
     this.#fields = new Map(operatorsOf(fields).map(([name, operators]) => [name, fieldOf(meta, name, operators)]));
     this.#ordering = ordering.map((name) => orderedPathOf(meta, name).text);
@@ -56,7 +56,8 @@ export class ModelFilters {
   }
 
   /**
-   * What a subscription asks of rows: by the fields that the row itself holds. A relation leads to other rows, whose changes are none of it.
+   * The filter of a subscription, on the fields that the row itself holds. A relation leads to other rows, whose changes do not reach the
+   * subscription.
    *
    * @throws ValidationFailed
    */
@@ -111,7 +112,7 @@ export class ModelFilters {
   }
 }
 
-/** Whether a row says by itself what the path leads to. */
+/** Whether the row itself holds the values of the path. */
 function isHeld({ steps, last }: ModelPath): boolean {
   return steps.length === 0 && isOwnColumn(last);
 }
@@ -129,7 +130,9 @@ export function filtersOf(meta: EntityMetadata, options: AnyFilterOptions): Mode
 
 // What a client sent for a field
 
-/** @param complain called with `.lt` for what is wrong with an operand, and with an empty text for the field */
+/**
+ * @param complain called with the operator, such as `.lt`, for an error in its operand, and with an empty text for an error of the field
+ */
 function filterOf(field: FilterField, sent: unknown, complain: (operator: string, text: string) => void): RowFilter {
   const operands = operandsOf(field, sent);
   const tests: ValueTest[] = [];
@@ -142,12 +145,12 @@ function filterOf(field: FilterField, sent: unknown, complain: (operator: string
     else if ('filter' in outcome.value) filters.push(outcome.value.filter);
     else tests.push(...outcome.value.tests);
   }
-  // Those of one value together: between two bounds is a value, and not two values on one side each.
+  // The tests apply to one value: `between` needs a value between two bounds, not two values that each meet one bound.
   if (tests.length > 0) filters.push({ kind: 'some', path: field.path, tests });
   return { kind: 'all', of: filters };
 }
 
-/** `{"lt": 4}`, or a value alone. A key of several columns is an object too, and names no operator. */
+/** The operators: `{"lt": 4}`, or a single value. A key of several columns is an object too, but names no operator. */
 function operandsOf({ path: { last }, operators }: FilterField, sent: unknown): object {
   const names = isObject(sent) ? Object.keys(sent) : [];
   const isKey = hasSeveralKeys(last) && !names.some((name) => operators.includes(name as FilterOperator));
@@ -186,7 +189,7 @@ function asked(field: FilterField, operator: FilterOperator, operand: unknown): 
   }
 }
 
-/** Null, among these, means that there is no value. */
+/** One of several values; null among them means that there is no value. */
 function isAnyOf({ path }: FilterField, outcome: Outcome<EqualityTest | null>): Outcome<Asked> {
   if ('text' in outcome) return outcome;
   if (outcome.value === null) return { value: { filter: { kind: 'none', path } } };
@@ -249,15 +252,15 @@ function checkedValue(field: FilterField, sent: unknown): Outcome {
   return boundOf(field, sent);
 }
 
-/** A value that is there. */
+/** A bound of a comparison; null is not allowed. */
 function boundOf({ path: { last } }: FilterField, sent: unknown): Outcome {
   if (sent === null) return { text: 'This field may not be null.' };
   if (last.targetMeta) {
     const key = toPrimaryKey(last.targetMeta, sent);
-    return key === undefined ? { text: `${JSON.stringify(sent)} is no key.` } : { value: key };
+    return key === undefined ? { text: `${JSON.stringify(sent)} is not a key.` } : { value: key };
   }
   const outcome = comparedValue(last, sent);
-  // The ORM writes a number into the SQL, where it would be of double precision.
+  // The ORM writes a number into the SQL, where PostgreSQL would read it with double precision.
   if ('text' in outcome || !isSinglePrecision(last)) return outcome;
   return { value: Math.fround(Number(outcome.value)) };
 }
@@ -279,7 +282,7 @@ function isObject(value: unknown): value is object {
 }
 
 function unknownText(name: unknown, known: readonly string[]): string {
-  return `${JSON.stringify(name)} is not known here. Known are ${known.join(', ')}.`;
+  return `${JSON.stringify(name)} is not known here. Known names are ${known.join(', ')}.`;
 }
 
 // What a consumer declares
@@ -296,7 +299,7 @@ function isList(fields: NonNullable<AnyFilterOptions['fields']>): fields is read
   return Array.isArray(fields);
 }
 
-/** What the value of each operator has to be of a column. */
+/** What each operator needs of a column's values. */
 const needs: Readonly<Record<FilterOperator, 'anything' | 'order' | 'text'>> = {
   exact: 'anything',
   in: 'anything',
@@ -319,7 +322,8 @@ function fieldOf(meta: EntityMetadata, name: string, operators: readonly FilterO
   const path = declaredPath(meta, name);
   const { last, steps } = path;
   if (!isRelation(last) && (!isOwnColumn(last) || !isComparable(last))) {
-    const reason = 'is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data).';
+    const reason =
+      'is to be filtered, but its values cannot be compared with those that clients send (JSON, a list, binary data).';
     throw fault(meta, name, reason, `Take it out of the fields, or ${ownCondition}`);
   }
   const comparison = comparisonOf(last);
@@ -337,7 +341,7 @@ function checkOperator(
 ): void {
   const need = Object.hasOwn(needs, operator) ? needs[operator] : undefined;
   if (!need) {
-    const reason = `has a filter "${operator}", which is no operator.`;
+    const reason = `has a filter "${operator}", which is not an operator.`;
     throw fault(meta, name, reason, `Name one of these: ${Object.keys(needs).join(', ')}.`);
   }
   if (need === 'anything') return;
@@ -346,7 +350,7 @@ function checkOperator(
     throw fault(
       meta,
       name,
-      `is a relation, and rows are not compared by "${operator}".`,
+      `is a relation, but rows are not compared by "${operator}".`,
       `Name a column of it: "${name}.${key}".`,
     );
   }
@@ -354,11 +358,11 @@ function checkOperator(
     throw fault(
       meta,
       name,
-      `has a filter "${operator}", and holds no text.`,
+      `has a filter "${operator}", but does not hold text.`,
       `Take the operator out, or ${ownCondition}`,
     );
   if (need === 'order' && !isOrdered) {
-    const reason = `has a filter "${operator}", and the order of its values is not the same in every database.`;
+    const reason = `has a filter "${operator}", but the order of its values is not the same in every database.`;
     throw fault(meta, name, reason, `Take the operator out, or ${ownCondition}`);
   }
 }
@@ -368,13 +372,13 @@ function orderedPathOf(meta: EntityMetadata, name: string): ModelPath {
   const { last } = path;
   if (isToMany(last)) {
     const [key = 'id'] = last.targetMeta?.primaryKeys ?? [];
-    throw fault(meta, name, 'is to order lists, and is a relation to many.', `Name a column of it: "${name}.${key}".`);
+    throw fault(meta, name, 'is to order lists, but is a relation to many.', `Name a column of it: "${name}.${key}".`);
   }
   if (isOwnColumn(last) && (isRelation(last) || isComparable(last) || isSearchable(last))) return path;
   throw fault(
     meta,
     name,
-    'is to order lists, and its values have no order (JSON, a list, binary data).',
+    'is to order lists, but its values have no order (JSON, a list, binary data).',
     'Take it out of the ordering.',
   );
 }
@@ -386,7 +390,7 @@ function isSearchable(prop: EntityProperty): boolean {
 function searchedPathOf(meta: EntityMetadata, name: string): ModelPath {
   const path = declaredPath(meta, name);
   if (isSearchable(path.last)) return path;
-  throw fault(meta, name, 'is to be searched, and holds no text.', 'Search in text columns.');
+  throw fault(meta, name, 'is to be searched, but does not hold text.', 'Search in text columns.');
 }
 
 function declaredPath(meta: EntityMetadata, name: string): ModelPath {
@@ -398,7 +402,7 @@ function declaredPath(meta: EntityMetadata, name: string): ModelPath {
   const isKnownColumn = path && (isRelation(path.last) || isOwnColumn(path.last));
   if (isKnownColumn) return path;
   const remedy = `Name columns, relations, and what they lead to: "project.team". Or ${ownCondition}`;
-  throw fault(meta, name, 'is no column of the model.', remedy);
+  throw fault(meta, name, 'is not a column of the model.', remedy);
 }
 
 function fault(meta: EntityMetadata, member: string, reason: string, remedy: string): ConfigurationError {

@@ -2,10 +2,10 @@ import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { isToMany, type ModelPath, mayBeMissing } from '../orm/model-paths.js';
 import { comparisonOf } from './model-comparison.js';
 
-// What a client asked of rows, as data. It means the same as a condition of the ORM, and on a row in memory. The words:
-// a path leads from a row to values; null, and a relation that leads nowhere, is no value.
+// A client's filter, as data. It means the same as a condition of the ORM and as a test of a row in memory. A path leads from a row to
+// values; null and an empty relation are no values.
 
-/** What one value has to be. */
+/** A test of one value. */
 export type ValueTest =
   | EqualityTest
   | { readonly operator: 'lt' | 'lte' | 'gt' | 'gte'; readonly value: unknown }
@@ -13,9 +13,9 @@ export type ValueTest =
 
 export type RowFilter =
   | { readonly kind: 'all' | 'any'; readonly of: readonly RowFilter[] }
-  /** One and the same value passes all tests; without a test, there is a value. */
+  /** One and the same value passes all tests. Without a test, there is a value. */
   | { readonly kind: 'some'; readonly path: ModelPath; readonly tests: readonly ValueTest[] }
-  /** No value passes the test; without a test, there is no value. */
+  /** No value passes the test. Without a test, there is no value. */
   | { readonly kind: 'none'; readonly path: ModelPath; readonly test?: EqualityTest };
 
 export type EqualityTest =
@@ -24,15 +24,15 @@ export type EqualityTest =
 
 // In SQL
 
-/** Which rows of a model are there at all: the default filters of the ORM. Models without any are not in it. */
+/** The rows of each model that the ORM's default filters show. Models without such filters are left out. */
 export type VisibleRows = ReadonlyMap<EntityMetadata, object>;
 
 const allRows: VisibleRows = new Map();
 
 /**
- * The condition of the rows that a filter lets through.
+ * The condition for the rows that pass a filter.
  *
- * @param visible of the models that `relatedTo` gives: a related row that is not there has no value
+ * @param visible for the models that `relatedTo` returns: a related row that is not visible has no value
  */
 export function conditionOf(filter: RowFilter, visible = allRows): object {
   switch (filter.kind) {
@@ -56,7 +56,7 @@ export function relatedTo(filter: RowFilter): readonly EntityMetadata[] {
 function some([step, ...rest]: readonly EntityProperty[], tests: readonly ValueTest[], visible: VisibleRows): object {
   if (!step) return {};
   const { name } = step;
-  // The ORM leaves out what its default filters hide where it joins a table, and not in a subquery.
+  // Where the ORM joins a table, it leaves out the rows that its default filters hide; in a subquery it does not.
   if (isToMany(step)) return { [name]: { $some: amongVisible(step, rest, tests, visible) } };
   if (rest.length > 0) return { [name]: amongVisible(step, rest, tests, visible) };
   if (tests.length === 0) return { [name]: { $ne: null } };
@@ -64,7 +64,7 @@ function some([step, ...rest]: readonly EntityProperty[], tests: readonly ValueT
   return others.length === 0 ? (only as object) : { $and: [only, ...others] };
 }
 
-/** Of the rows that a relation leads to, those that there are and that pass. */
+/** The condition for the visible rows of a relation that pass. */
 function amongVisible(
   step: EntityProperty,
   rest: readonly EntityProperty[],
@@ -76,7 +76,7 @@ function amongVisible(
   return there ? { $and: [passing, there] } : passing;
 }
 
-/** The rows of a relation to many, by their keys. */
+/** The condition for rows of a relation to many, by their keys. */
 function ofMembers({ targetMeta }: EntityProperty, tests: readonly ValueTest[]): object {
   const [key, ...others] = targetMeta?.getPrimaryProps() ?? [];
   if (!key || tests.length === 0) return {};
@@ -84,7 +84,7 @@ function ofMembers({ targetMeta }: EntityProperty, tests: readonly ValueTest[]):
   return conditions.length === 1 ? (conditions[0] as object) : { $and: conditions };
 }
 
-/** @param isHidden whether the row that has the step may be one that the ORM hides, so that all its columns are null */
+/** @param isHidden whether the ORM may hide the row that has the step, so that all its columns are null */
 function none(
   [step, ...rest]: readonly EntityProperty[],
   test: EqualityTest | undefined,
@@ -93,7 +93,7 @@ function none(
 ): object {
   if (!step) return {};
   const { name } = step;
-  // SQL says of what is null neither yes nor no.
+  // In SQL a comparison with null is neither true nor false.
   const isMissing = { [name]: null };
   const orMissing = (condition: object): object =>
     isHidden || mayBeMissing(step) ? { $or: [isMissing, condition] } : condition;
@@ -119,7 +119,7 @@ function fails(prop: EntityProperty, { operator, value }: EqualityTest): object 
   return { $and: keys.map(differs) };
 }
 
-/** The condition of a key that is an object of its parts. */
+/** The condition for a composite key, which is an object of its parts. */
 function ofParts({ operator, value }: ValueTest, make: (parts: object) => object): object {
   return operator === 'in' ? { $or: value.map((key) => make(key as object)) } : make(value as object);
 }
@@ -150,9 +150,9 @@ function literally(text: string): string {
 // In memory
 
 /**
- * Whether a filter lets a row through; undefined where the row lacks something that decides it. The row has the names of the entity's
- * properties: columns as the entity, JSON or the driver has them, and of a type of the application's own as the entity; a relation to one as
- * a row or a key, and one to many as a list of them. Related rows that the ORM's default filters hide are not in it.
+ * Whether a row passes a filter; undefined if the row lacks a value that decides it. The row has the entity's property names. Its columns
+ * are values of the entity, of JSON or of the driver; those of a type of the application's own are the entity's. A relation to one is a row
+ * or a key, a relation to many a list of them. Related rows that the ORM's default filters hide are left out.
  */
 export function lets(filter: RowFilter, row: object): boolean | undefined {
   return rowTest(filter)(row);
@@ -160,7 +160,7 @@ export function lets(filter: RowFilter, row: object): boolean | undefined {
 
 export type RowTest = (row: object) => boolean | undefined;
 
-/** The same for many rows: what the filter compares with is made ready once. */
+/** A test for many rows: it prepares the filter's values once. */
 export function rowTest(filter: RowFilter): RowTest {
   switch (filter.kind) {
     case 'all':
@@ -178,7 +178,7 @@ export function rowTest(filter: RowFilter): RowTest {
   }
 }
 
-/** One that is decisive settles it, whatever the row does not tell. */
+/** Combines tests: one decisive result is enough, even if the row lacks values for other tests. */
 function decided(tests: readonly RowTest[], decisive: boolean): RowTest {
   return (row) => {
     const answers = tests.map((test) => test(row));
@@ -191,7 +191,7 @@ function negated(answer: boolean | undefined): boolean | undefined {
   return answer === undefined ? undefined : !answer;
 }
 
-/** The values that a path leads to; undefined where the row does not have them. */
+/** The values that a path leads to; undefined if the row lacks them. */
 function valuesAt(row: object, { steps, last }: ModelPath): readonly unknown[] | undefined {
   let rows: readonly unknown[] = [row];
   for (const step of steps) {
@@ -202,7 +202,7 @@ function valuesAt(row: object, { steps, last }: ModelPath): readonly unknown[] |
   return valuesOf(rows, last);
 }
 
-/** Null is none. */
+/** The values of a property of rows. Null is no value. */
 function valuesOf(rows: readonly unknown[], prop: EntityProperty): readonly unknown[] | undefined {
   const values = rows.map((each) => Reflect.get(Object(each), prop.name) as unknown);
   if (values.includes(undefined)) return undefined;
@@ -210,7 +210,7 @@ function valuesOf(rows: readonly unknown[], prop: EntityProperty): readonly unkn
   return isToMany(prop) ? there.flatMap((value) => [...(value as Iterable<unknown>)]) : there;
 }
 
-/** A key stands for a row of which nothing else is known. */
+/** The value as a row. A key stands for a row of which nothing else is known. */
 function asRow({ targetMeta }: EntityProperty, value: unknown): unknown {
   const [key] = targetMeta?.primaryKeys ?? [];
   return typeof value === 'object' || key === undefined ? value : { [key]: value };
@@ -257,7 +257,7 @@ const orders: Readonly<Record<'eq' | 'lt' | 'lte' | 'gt' | 'gte', (order: number
   gte: (order) => order >= 0,
 };
 
-/** Rows are told apart by their keys. */
+/** Tests rows by their keys. */
 function keyCheck(meta: EntityMetadata, { operator, value }: ValueTest): (row: unknown) => boolean {
   const keys = operator === 'in' ? value : [value];
   const parts = meta.getPrimaryProps();
@@ -274,7 +274,7 @@ function partOf(key: unknown, { name }: EntityProperty): unknown {
   return typeof key === 'object' && key !== null ? Reflect.get(key, name) : key;
 }
 
-/** As PostgreSQL ignores case: character by character. */
+/** A text without case, character by character, as PostgreSQL ignores case. */
 function folded(value: unknown): string {
   return Array.from(String(value), (character) => {
     const [first = character] = character.toLowerCase();

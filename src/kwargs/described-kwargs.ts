@@ -9,9 +9,9 @@ import { isStandardSchema, type KwargsSchema } from './kwargs-checker.js';
 import { type Described, describes, type OwnSchema } from './own-schema.js';
 
 /**
- * What a client may send as kwargs, as far as the schema can say it.
+ * The JSON Schema of an action's kwargs, as far as the schema can be described.
  *
- * @param name what the definitions of another library's schema are named after
+ * @param name the prefix of the names for the definitions in another library's schema
  */
 export function describeKwargs(schema: KwargsSchema, where: Described, name: string): JsonSchema {
   if (!isStandardSchema(schema)) return rulesSchema(schema, where.schemas);
@@ -19,7 +19,7 @@ export function describeKwargs(schema: KwargsSchema, where: Described, name: str
   return where.schemas.adopt(standardJsonSchema(schema), name);
 }
 
-/** What the library of a schema says of it (Standard JSON Schema), if it can. */
+/** The description by the schema's library (Standard JSON Schema), if it has one. */
 function standardJsonSchema(schema: StandardSchemaV1): JsonSchema {
   const { jsonSchema } = schema['~standard'] as Partial<StandardJSONSchemaV1.Props>;
   try {
@@ -29,7 +29,7 @@ function standardJsonSchema(schema: StandardSchemaV1): JsonSchema {
   }
 }
 
-/** What one rule of class-validator says of a value, by the rule's name. Rules that are not here say nothing of it. */
+/** The JSON Schema of each rule of class-validator, by the rule's name. Other rules are not described. */
 const rules: Readonly<Record<string, (...constraints: readonly never[]) => JsonSchema>> = {
   isString: () => ({ type: 'string' }),
   isInt: () => ({ type: 'integer' }),
@@ -68,7 +68,7 @@ const rules: Readonly<Record<string, (...constraints: readonly never[]) => JsonS
   arrayUnique: () => ({ type: 'array', uniqueItems: true }),
 };
 
-/** A class with class-validator's rules -> the schema of the objects that pass them. */
+/** The JSON Schema of the objects that pass a class' rules of class-validator. */
 export function rulesSchema(owner: ConcreteClass<object>, schemas: Schemas): JsonSchema {
   const all = getMetadataStorage().getTargetValidationMetadatas(owner, '', false, false);
   const defaults = defaultsOf(owner);
@@ -85,7 +85,7 @@ export function rulesSchema(owner: ConcreteClass<object>, schemas: Schemas): Jso
   return objectSchema(properties, required);
 }
 
-/** What class-validator's rules of a class say of each property, without its type. */
+/** The JSON Schema of class-validator's rules for each property, without its type. */
 export function propertyRules(owner: Class): ReadonlyMap<string, JsonSchema> {
   const all = getMetadataStorage().getTargetValidationMetadatas(owner, '', false, false);
   const byName = Map.groupBy(all, ({ propertyName }) => propertyName);
@@ -97,7 +97,7 @@ export function propertyRules(owner: Class): ReadonlyMap<string, JsonSchema> {
   );
 }
 
-/** A class whose properties bear class-transformer's `@Expose` -> the schema of what it shows. */
+/** The JSON Schema of what a class with class-transformer's `@Expose` shows. */
 export function viewSchema(view: ConcreteClass<object>, schemas: Schemas): JsonSchema {
   const shown = transformer().getExposedProperties(view, plainToClass);
   const entries = shown.map((name) => [name, declaredSchema(view, name, schemas, (one) => viewSchema(one, schemas))]);
@@ -122,7 +122,7 @@ function propertySchema(
   };
 }
 
-/** Where a property has several rules, the later ones add to what the earlier say. */
+/** Merges the rules of a property: later rules add to earlier ones. */
 function merged(ofProperty: readonly ValidationMetadata[]): JsonSchema {
   return Object.assign(
     {},
@@ -133,7 +133,7 @@ function merged(ofProperty: readonly ValidationMetadata[]): JsonSchema {
   ) as JsonSchema;
 }
 
-/** What the type of a property says, as the compiler or `@Type` wrote it down. */
+/** The JSON Schema of a property's type, from `@Type` or from the type metadata that the compiler emitted. */
 function declaredSchema(
   owner: Class,
   name: string,
@@ -169,13 +169,13 @@ function isOwnClass(type: unknown): type is ConcreteClass<object> {
   return typeof type === 'function' && type !== Object && type !== Function && type !== Promise && 'prototype' in type;
 }
 
-/** A property without any rule but `@Allow`, with `@IsOptional` or with a condition may be left out. */
+/** Whether a property has to be sent. It may be left out if it has `@IsOptional`, a condition or no rule but `@Allow`. */
 function isRequired(ofProperty: readonly ValidationMetadata[]): boolean {
   const isConditional = ofProperty.some(({ type }) => type === ValidationTypes.CONDITIONAL_VALIDATION);
   return !isConditional && ofProperty.some(({ type }) => type !== ValidationTypes.WHITELIST);
 }
 
-/** What an object has before anything came: `limit = 25`. */
+/** The values that a new object has: `limit = 25`. */
 function defaultsOf(owner: ConcreteClass<object>): ReadonlyMap<string, unknown> {
   try {
     return new Map(Object.entries(new owner()).filter(([, value]) => value !== undefined));
@@ -188,7 +188,7 @@ function isPlain(value: unknown): boolean {
   return ['string', 'number', 'boolean'].includes(typeof value) || (Array.isArray(value) && value.every(isPlain));
 }
 
-/** As much of class-transformer's notes as is read here. */
+/** The part of class-transformer's metadata that is read here. */
 interface TransformerNotes {
   findTypeMetadata(owner: Class, name: string): { readonly typeFunction?: () => unknown } | undefined;
   getExposedProperties(owner: Class, direction: number): readonly string[];
@@ -199,7 +199,7 @@ const plainToClass = 0;
 
 let notes: TransformerNotes | undefined;
 
-/** Its notes have no public export. Without them the schemas say less. */
+/** class-transformer's metadata, which has no public export. Without it, the schemas describe less. */
 function transformer(): TransformerNotes {
   notes ??= readNotes();
   return notes;

@@ -1,6 +1,6 @@
 import type { Class } from '../metadata.js';
 
-/** As much of JSON Schema (draft 7) as the description of an application says. `$ref` is `#/schemas/Name`. */
+/** The part of JSON Schema (draft 7) that the description of an application uses. `$ref` is `#/schemas/Name`. */
 export interface JsonSchema {
   /** `#/schemas/Name`: see `ApplicationDescription.schemas`. */
   readonly $ref?: string;
@@ -15,7 +15,7 @@ export interface JsonSchema {
 
 const place = '#/schemas/';
 
-/** Schemas that are referred to by name: each class has one, however often it is used and whatever refers to itself. */
+/** Schemas by name. Each class has one schema, however often it is used, also if it refers to itself. */
 export class Schemas {
   readonly #byName = new Map<string, JsonSchema>();
   readonly #names = new Map<Class, Map<string, string>>();
@@ -23,7 +23,7 @@ export class Schemas {
   /**
    * A reference to the schema of a class.
    *
-   * @param variant tells several schemas of one class apart; it is added to the name
+   * @param variant distinguishes several schemas of one class; it is added to the name
    * @param make called once for each class and variant
    */
   refer(owner: Class, variant: string, make: () => JsonSchema): JsonSchema {
@@ -31,13 +31,13 @@ export class Schemas {
     if (known !== undefined) return { $ref: place + known };
     const name = this.#freeName(`${owner.name}${variant}`);
     this.#names.set(owner, new Map([...(this.#names.get(owner) ?? []), [variant, name]]));
-    // The name is taken before the schema is made: a class may refer to itself.
+    // Takes the name before the schema is made, because a class may refer to itself.
     this.#byName.set(name, {});
     this.#byName.set(name, make());
     return { $ref: place + name };
   }
 
-  /** Takes in a schema that another library made: its own definitions get names here. */
+  /** Adds a schema that another library made; its own definitions get names here. */
   adopt(foreign: JsonSchema, name: string): JsonSchema {
     const { $schema: _dialect, definitions = {}, $defs = {}, ...schema } = foreign;
     const inner = Object.entries({ ...(definitions as object), ...($defs as object) }) as [string, JsonSchema][];
@@ -75,7 +75,7 @@ function movedReferences(schema: unknown, names: ReadonlyMap<string, string>): u
   return Object.fromEntries(entries);
 }
 
-/** The same, or null. */
+/** The schema of a value or null. */
 export function orNull(schema: JsonSchema): JsonSchema {
   const { type, enum: values } = schema;
   if (type === undefined && values === undefined) {
@@ -88,7 +88,7 @@ export function orNull(schema: JsonSchema): JsonSchema {
   };
 }
 
-/** An object with these properties. Those of `required` have to be there. */
+/** The schema of an object with these properties. Those in `required` must be there. */
 export function objectSchema(
   properties: Readonly<Record<string, JsonSchema>>,
   required: readonly string[] = Object.keys(properties),

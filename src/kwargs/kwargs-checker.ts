@@ -5,10 +5,10 @@ import { getMetadataStorage, type ValidationError, ValidationTypes, validate } f
 import { ValidationFailed } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 
-/** What may describe an action's kwargs: a class with class-validator's rules, or any Standard Schema (zod, valibot, arktype). */
+/** A schema of an action's kwargs: a class with class-validator's rules, or any Standard Schema (zod, valibot, arktype). */
 export type KwargsSchema = ConcreteClass<object> | StandardSchemaV1;
 
-/** What a schema lets through. */
+/** The type of checked kwargs: the output of their schema. */
 export type KwargsOf<Schema extends KwargsSchema> =
   Schema extends ConcreteClass<infer Instance>
     ? Instance
@@ -16,7 +16,7 @@ export type KwargsOf<Schema extends KwargsSchema> =
       ? StandardSchemaV1.InferOutput<Schema>
       : never;
 
-/** What a client sends for it. */
+/** The type of the kwargs that a client sends. */
 export type KwargsInputOf<Schema extends KwargsSchema> =
   Schema extends ConcreteClass<infer Instance>
     ? Instance
@@ -30,12 +30,12 @@ export function isStandardSchema(schema: KwargsSchema): schema is StandardSchema
 
 export interface CheckedKwargs {
   readonly value: unknown;
-  /** Unknown names that came. */
+  /** Unknown names that the client sent. */
   readonly dropped: readonly string[];
 }
 
 /**
- * What came -> a checked instance of the class, or the output of the schema.
+ * Checks kwargs. Returns an instance of the class, or the output of the schema.
  *
  * @param strict refuses names that the schema does not know
  * @throws ValidationFailed with `{field: [texts]}`
@@ -53,13 +53,13 @@ export async function checkKwargs(
   return { value, dropped };
 }
 
-/** @throws ValidationFailed if there is any name */
+/** @throws ValidationFailed if there is any unknown name */
 export function refuseUnknown(names: readonly string[]): void {
   if (names.length === 0) return;
   throw ValidationFailed.of(Object.fromEntries(names.map((name) => [name, [unknownText]])));
 }
 
-/** A property, or an accessor; not what every object inherits, and not a method. */
+/** Whether the value has a property or an accessor of this name. Members of every object, and methods, do not count. */
 function isKnown(value: unknown, name: string): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return Object.hasOwn(value, name) || (name in value && typeof Reflect.get(value, name) !== 'function');
@@ -82,18 +82,18 @@ function textOf({ message }: StandardSchemaV1.Issue): string {
 
 type Texts = Record<string, string[]>;
 
-/** The text for an unknown name. */
+/** The error text for an unknown name. */
 const unknownText = 'This field is not known.';
 
-/** Whether class-validator has a rule for the class or for one that it extends. */
+/** Whether class-validator has a rule for the class or for a class that it extends. */
 export function hasRules(owner: Class): boolean {
   return getMetadataStorage().getTargetValidationMetadatas(owner, '', false, false).length > 0;
 }
 
 /**
- * A plain object -> a checked instance. Nothing is converted unless a `@Type` asks for it: `"5"` is no integer.
+ * Turns a plain object into a checked instance. Nothing is converted unless a `@Type` says so: `"5"` is no integer.
  *
- * @param unknown `drop` leaves out what no rule names, at any depth; `refuse` answers 400 for it
+ * @param unknown `drop` leaves out names without a rule, at any depth; `refuse` answers them with 400
  * @throws ValidationFailed
  */
 async function toInstance<T extends object>(
@@ -113,10 +113,10 @@ async function toInstance<T extends object>(
   return instance;
 }
 
-/** The texts of the rules that a class has for these properties; of those that are not given, none. */
+/** The error texts of a class' rules for these properties. Properties without a value here are not checked. */
 export async function checkProperties(owner: Class, values: Readonly<Record<string, unknown>>): Promise<Texts> {
   if (!hasRules(owner)) return {};
-  // Not an instance: a constructor or the ORM's accessors have nothing to do with the rules.
+  // The object is no instance, because constructors and the ORM's accessors must not run here.
   const bearer: object = Object.create(owner.prototype);
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(bearer, name, { value, enumerable: true });
@@ -128,12 +128,12 @@ export async function checkProperties(owner: Class, values: Readonly<Record<stri
   return textsOfRules(failures.filter(({ property }) => property in values));
 }
 
-/** The view of a value: only what the class exposes with `@Expose` (class-transformer) gets out. */
+/** The view of a value: only properties that the class exposes with `@Expose` (class-transformer). */
 export function toView<T>(view: ConcreteClass<T>, value: unknown): unknown {
   return plainToInstance(view, value, { excludeExtraneousValues: true });
 }
 
-/** A conversion that throws (a `@Transform`, a `@Type(() => Number)` of an object) says that the value does not fit. */
+/** Converts a plain object. If a conversion throws (a `@Transform`, or `@Type(() => Number)` of an object), the value is invalid. */
 function converted<T>(owner: ConcreteClass<T>, raw: Readonly<Record<string, unknown>>): T {
   try {
     return plainToInstance(owner, raw, { enableImplicitConversion: false });
@@ -142,7 +142,10 @@ function converted<T>(owner: ConcreteClass<T>, raw: Readonly<Record<string, unkn
   }
 }
 
-/** The rules take one value for a list of them, and a list for one. What the property is declared as decides. */
+/**
+ * Checks lists against the declared type of each property: class-validator's rules accept one value for a list of them, and a list for one
+ * value.
+ */
 function textsOfShape(instance: object, path = ''): Texts {
   const texts: Texts = {};
   for (const [name, value] of Object.entries(instance)) {
@@ -155,13 +158,13 @@ function textsOfShape(instance: object, path = ''): Texts {
   return texts;
 }
 
-/** Whether the rules of another class are those of the property's value, or of each of its items. */
+/** Whether another class has the rules of the property's value, or of each of its items. */
 function isNested(instance: object, name: string): boolean {
   const rules = getMetadataStorage().getTargetValidationMetadatas(instance.constructor, '', false, false);
   return rules.some(({ propertyName, type }) => propertyName === name && type === ValidationTypes.NESTED_VALIDATION);
 }
 
-/** class-validator looks for the items of a list in lists within it. */
+/** Checks the items of a list: class-validator would accept lists nested in it. */
 function textsOfItems(items: readonly unknown[], path: string): Texts {
   const lists = [...items.entries()].filter(([, item]) => Array.isArray(item));
   return Object.fromEntries(lists.map(([index]) => [`${path}${index}`, [`${index} must not be an array.`]]));
@@ -173,7 +176,7 @@ function wrongShape(declared: unknown, value: unknown): string | undefined {
   return declared === Array ? 'must be an array' : undefined;
 }
 
-/** The paths of a tree of failures: `lines.0.amount`. */
+/** The error texts by their paths in the tree of failures: `lines.0.amount`. */
 function textsOfRules(failures: readonly ValidationError[], path = ''): Texts {
   const texts: Texts = {};
   for (const { property, constraints, children } of failures) {
@@ -184,7 +187,7 @@ function textsOfRules(failures: readonly ValidationError[], path = ''): Texts {
   return texts;
 }
 
-/** What no rule names is told in the same words as by the other kinds of kwargs. */
+/** The text of a failed rule. Unknown names have the text that other kinds of kwargs give. */
 function textOfRule(rule: string, text: string): string {
   if (rule === ValidationTypes.WHITELIST) return unknownText;
   return text.endsWith('.') ? text : `${text}.`;

@@ -1,28 +1,28 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { JsonSchema, Schemas } from './json-schema.js';
 
-/** The shapes of a consumer's model: what the kwargs of the mixins are described by. */
+/** The shapes of a consumer's model, by which the kwargs of the mixins are described. */
 export interface ModelShapes {
-  /** What names a row. */
+  /** The primary key of a row. */
   readonly key: JsonSchema;
-  /** What clients name a row by: the kwarg, and its values. */
+  /** The kwarg by which clients name a row, and the schema of its values. */
   readonly lookup: { readonly kwarg: string; readonly schema: JsonSchema };
-  /** What the serializer accepts of a row; of part of it, nothing is required. */
+  /** The data that the serializer accepts; with `isPartial`, nothing is required. */
   data(isPartial: boolean): JsonSchema;
-  /** What `list` may be narrowed and ordered by: the kwargs of the consumer's filters. */
+  /** The kwargs of `list` that filter and order it. */
   readonly filters: Readonly<Record<string, JsonSchema>>;
-  /** What rows may be followed by: the filter of subscriptions. */
+  /** The filter of subscriptions to the model's rows. */
   readonly followed: JsonSchema;
 }
 
-/** Where a schema is described. */
+/** The place where a schema is described. */
 export interface Described {
   readonly schemas: Schemas;
-  /** The model of the consumer whose action takes the kwargs; undefined where it has none. */
+  /** The model of the consumer whose action takes the kwargs; undefined if it has none. */
   readonly model: ModelShapes | undefined;
 }
 
-/** Describes a schema of the framework's own: what it takes depends on the consumer that it stands in. */
+/** Describes a schema of the framework that depends on the consumer in which it is used. */
 export type Describe = (where: Described) => JsonSchema;
 
 export const describes = Symbol('signalbox:describes');

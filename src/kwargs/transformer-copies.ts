@@ -3,18 +3,19 @@ import type { Class } from '../metadata.js';
 
 const name = 'class-transformer';
 
-/** The notes of one kind of decorator, by the class and its properties. */
+/** The metadata of one kind of decorator, by class and property. */
 type Notes = ReadonlyMap<unknown, ReadonlyMap<string, { readonly typeFunction?: () => unknown }>>;
 
-/** Where one copy of class-transformer keeps what its decorators wrote. */
+/** The metadata that the decorators of one copy of class-transformer wrote. */
 type Storage = Readonly<
   Record<'_typeMetadatas' | '_transformMetadatas' | '_exposeMetadatas' | '_excludeMetadatas', Notes>
 >;
 
 /**
- * `@Type`, `@Transform` and `@Expose` of another copy do nothing here: values are not converted, and views show nothing.
+ * Finds classes whose `@Type`, `@Transform` and `@Expose` come from another copy of class-transformer. These do nothing here: values would
+ * not be converted, and views would show nothing.
  *
- * @throws ConfigurationError for a class that bears them, and for one whose properties lead to such a class
+ * @throws ConfigurationError for such a class, and for a class whose properties lead to one
  */
 export function checkTransformer(owner: Class): void {
   const storages = storagesByFolder();
@@ -38,7 +39,7 @@ function hasNotes(storage: Storage, owner: Class): boolean {
   return [_typeMetadatas, _transformMetadatas, _exposeMetadatas, _excludeMetadatas].some((notes) => notes?.has(owner));
 }
 
-/** A class, those that it extends, and those that `@Type` names on their properties. */
+/** A class, the classes that it extends, and those that `@Type` names on their properties. */
 function reachedFrom(owner: unknown, storage: Storage | undefined, reached = new Set<Class>()): ReadonlySet<Class> {
   if (typeof owner !== 'function' || owner === Function.prototype || reached.has(owner as Class)) return reached;
   reached.add(owner as Class);

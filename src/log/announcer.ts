@@ -6,9 +6,9 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ChangeLog } from './change-log.js';
 
 /**
- * Announces writes that the ORM reports to no subscriber: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw
- * SQL, what the database cascades. Injected. It runs in the caller's transaction or, in actions and hooks, in one of its own: the write
- * and its events are one commit. Elsewhere, as in scripts, run it in a transaction where other code may write these rows.
+ * Announces writes that the ORM does not report: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw SQL, deletes that the
+ * database cascades. Injected. It runs in the caller's transaction; in actions and hooks without one, it begins its own, so that the write
+ * and its events are one commit. Elsewhere, as in scripts, call it in a transaction if other code may write these rows.
  *
  * ```ts
  * await this.announcer.announcing(Thing, [1, 2], () => this.em.nativeUpdate(Thing, { id: [1, 2] }, { shelf: 3 }));
@@ -21,14 +21,14 @@ import { ChangeLog } from './change-log.js';
 export class Announcer {
   readonly #unitOfWork: UnitOfWork;
 
-  /** Made by the application. */
+  /** The application makes it. */
   constructor(unitOfWork: UnitOfWork) {
     this.#unitOfWork = unitOfWork;
   }
 
   /**
-   * Runs a write and announces what it did to these rows: created, updated with the groups before and after, or deleted. The rows are
-   * locked first. Rows that the write left as they were are not announced.
+   * Locks these rows, runs a write and announces what it did to them: created, updated (to the groups before and after the write) or
+   * deleted. It does not announce rows that the write left unchanged.
    */
   announcing<Entity extends object, Result>(
     model: ConcreteClass<Entity>,
@@ -43,9 +43,9 @@ export class Announcer {
   }
 
   /**
-   * Announces rows that are written already. An update sends the row as it is, to the groups that it has now; a delete is
-   * announced before it is done, because the groups of the row are known only then. `'delete'` before and `'create'` after
-   * are one update within one transaction.
+   * Announces rows that are already written. An update sends the row as it is, to the groups that it has now. Announce a delete before you
+   * run it, because the groups of the row are known only then. `'delete'` before and `'create'` after are one update within one
+   * transaction.
    */
   announce<Entity extends object>(
     model: ConcreteClass<Entity>,
@@ -58,7 +58,10 @@ export class Announcer {
     });
   }
 
-  /** Outside of actions and hooks the work may write through a manager of its own, which would wait for the locks of the rows. */
+  /**
+   * Outside of actions and hooks there is no transaction: the work may write through a manager of its own, which would wait for the locks
+   * of the rows.
+   */
   async #inTransaction<Result>(
     model: ConcreteClass,
     work: (em: EntityManager, log: ChangeLog | undefined) => Promise<Result>,

@@ -34,50 +34,56 @@ import { Notifications } from './notifications.js';
 import { ObservedModels, type ObservingUser } from './observed-models.js';
 import { Retention } from './retention.js';
 
-/** An application that the changes of a database are read for, or a process that only writes. */
+/** An application that receives the changes of a database, or a process that only writes them. */
 export interface LogUser extends ObservingUser {
   readonly settings: ChangeLogSettings;
   readonly logger: Logger;
-  /** @param batch the number of the read that found the commits, which are in their order */
+  /**
+   * @param commits the commits of one read, in their order
+   * @param batch the number of that read
+   */
   receive(commits: readonly Commit[], batch: number): void;
-  /** Changes may have been missed: clients have to read anew. */
+  /** Called when changes may have been missed: clients have to read again. */
   missed(reason: string): void;
-  /** Whether it has any use for changes of the rows of a class now: a subscription that hears of them, or a rule. */
+  /** Whether a subscription or a rule needs changes of the class' rows at the moment. */
   awaits(entity: EntityClass<object>): boolean;
-  /** Called with how far the reader is behind the database, in milliseconds, when that has changed. */
+  /** Called with the reader's lag behind the database, in milliseconds, when it has changed. */
   isBehind(lag: number): void;
-  /** Called for each commit whose changes will not be told, because its entries could not be read. */
+  /** Called for each commit whose changes are not delivered, because its entries could not be read. */
   leftOut(): void;
-  /** Called with each attempt to empty old parts of the log that has failed. */
+  /** Called for each failed attempt to empty old parts of the log. */
   pruningFailed(): void;
-  /** The trace that is under way, as W3C `traceparent`. Absent where nothing is traced. */
+  /** The current trace, as W3C `traceparent`. Undefined without tracing. */
   readonly cause: (() => string | undefined) | undefined;
 }
 
 /** The entries of one transaction. */
 interface Appended {
   readonly ids: number[];
-  /** The classes of their rows. */
+  /** The classes of its rows. */
   readonly entities: Set<EntityClass<object>>;
-  /** Whether they have more than rows. */
+  /** Whether it contains more than rows. */
   hasMore: boolean;
 }
 
 const logs = new WeakMap<object, ChangeLog>();
 
-/** The logs that applications use now, in the order in which they came into use. */
+/** The logs that applications use, in the order in which their use began. */
 const inUse = new Set<ChangeLog>();
 
 const insertStatement = { name: 'tell', text: 'insert into signalbox.log (entries) select unnest($1::text[])' };
 
-/** How often what is observed is confirmed and learnt, and where no ring tells of news, in milliseconds. */
+/**
+ * The interval in milliseconds in which this process confirms what it observes and reads what other processes observe; the shorter one
+ * applies while it hears no rings.
+ */
 const refreshInterval = 15 * 60_000;
 const unheardRefreshInterval = 5_000;
 
 /**
- * The change log of a database: one writer and one reader of this process, whatever number of applications there are. A transaction
- * that changes a model which one of them observes, or sends a signal, leaves an entry behind its last write. The reader finds entries
- * in the order in which the database shows the commits to others, and those of this process like any other's.
+ * The change log of a database: one writer and one reader per process, for any number of applications. A transaction that changes an
+ * observed model or sends a signal appends an entry after its last write. The reader finds entries in the order in which the database makes
+ * the commits visible, and treats those of its own process like all others.
  */
 export class ChangeLog {
   readonly capture: ChangeCapture;
@@ -91,15 +97,15 @@ export class ChangeLog {
     (entries) => this.#writeEntries(entries),
     () => this.#first.logger,
   );
-  /** Undefined until the first application has begun, and behind the last. */
+  /** Undefined before the first application begins and after the last one ends. */
   #reader: LogReader | undefined;
   #retention: Retention | undefined;
   #doorbell: Doorbell | undefined;
-  /** Of the next look at what is observed. */
+  /** Fires the next look at what is observed. */
   #timer: NodeJS.Timeout | undefined;
   #refreshed: Promise<void> = Promise.resolve();
   #preparing: Promise<void> | undefined;
-  /** Resolves when the last preparation, or the end of it all, is over, whatever became of it. */
+  /** Resolves when the last preparation, or the stop of the whole log, is over, with or without success. */
   #prepared: Promise<void> = Promise.resolve();
   #isReady = false;
   #decoded: Promise<void> = Promise.resolve();
@@ -117,7 +123,8 @@ export class ChangeLog {
   }
 
   /**
-   * @throws ConfigurationError for an ORM whose flushes have no transaction: the events of what they change could not be sent with one commit, or at all
+   * @throws ConfigurationError for an ORM whose flushes have no transaction: events could not be sent with the commit of their changes, or
+   * could not be sent at all
    */
   static of(orm: OrmRoot): ChangeLog {
     const option = hinderingOption(orm);
@@ -131,17 +138,17 @@ export class ChangeLog {
     return hinderingOption(orm) === undefined;
   }
 
-  /** That of the database which a manager belongs to, where an application uses it. */
+  /** The log of the database to which a manager belongs, if an application uses it. */
   static find(em: EntityManager): ChangeLog | undefined {
     return logs.get(em.config);
   }
 
-  /** That of the application of this process which began last. */
+  /** The log of the application that began last in this process. */
   static get inUse(): ChangeLog | undefined {
     return [...inUse].at(-1);
   }
 
-  /** The number of the last read. */
+  /** The number of the last complete read. */
   get batch(): number {
     return this.#reader?.batch ?? 0;
   }
@@ -150,12 +157,12 @@ export class ChangeLog {
     return this.#isReady;
   }
 
-  /** For how many milliseconds the reader has been behind the database; 0 where it is not. */
+  /** For how many milliseconds the reader has been behind the database; 0 if it is not. */
   get lag(): number {
     return this.#reader?.lag ?? 0;
   }
 
-  /** @returns what ends it; the last application stops the reader */
+  /** @returns a function that detaches the application; the last one stops the reader */
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
     inUse.add(this);
@@ -178,23 +185,26 @@ export class ChangeLog {
     };
   }
 
-  /** Before the log is ready nothing is noted: no subscription can have begun. Nor is it behind the last application. */
+  /**
+   * Switches capture on or off. Before the log is ready nothing is noted, because no subscription can have begun; after the last
+   * application has ended, nothing is noted either.
+   */
   #become({ isReady }: { readonly isReady: boolean }): void {
     this.#isReady = isReady;
     this.#lookAgain();
   }
 
-  /** Other applications may want to know other things. */
+  /** The set of applications has changed, and with it what they observe. */
   #lookAgain(): void {
     this.capture.watches = this.#isReady ? this.#observed.watches() : new Map();
     this.#rows.forget();
   }
 
   /**
-   * Makes the log where it is not there yet, says what the applications of this process observe, and begins to read. Done once for
-   * each application, unless it fails.
+   * Makes the log if it is missing, declares what the applications of this process observe, and begins to read. It runs once for each
+   * application, unless it fails.
    *
-   * @throws ConfigurationError with the SQL to run, where the role may not make it
+   * @throws ConfigurationError with the SQL to run, if the role may not make the log
    */
   ready(): Promise<void> {
     if (this.#preparing) return this.#preparing;
@@ -213,7 +223,7 @@ export class ChangeLog {
   async #prepare(): Promise<void> {
     const { settings, logger } = this.#first;
     await this.#makeTables();
-    // Before the reader takes its position, so that what is committed behind that rings.
+    // The doorbell comes before the reader takes its position, so that commits after that position ring.
     if (!this.#doorbell && !isEmbedded(this.orm)) this.#doorbell = this.#hang();
     const isReading = [...this.#users].some(({ reads }) => reads);
     if (isReading && !this.#reader) {
@@ -229,7 +239,7 @@ export class ChangeLog {
     await this.#readShapes();
   }
 
-  /** What the database fails with is an error of MikroORM, as elsewhere. */
+  /** The database's failures become errors of MikroORM here too. */
   async #makeTables(): Promise<void> {
     const { settings, logger } = this.#first;
     await prepareLog(this.#em, settings, logger).catch((error) => {
@@ -248,7 +258,7 @@ export class ChangeLog {
     return doorbell;
   }
 
-  /** Whether whatever is committed is heard of. A database of one connection has this process alone, and needs no bell. */
+  /** Whether we hear of every commit. A database of one connection has only this process, and needs no bell. */
   get #bell(): { readonly isHeard: boolean } {
     return this.#doorbell ?? { isHeard: this.#first.settings.listen };
   }
@@ -256,7 +266,7 @@ export class ChangeLog {
   async #startReader(): Promise<LogReader> {
     const { settings, logger } = this.#first;
     const reader = new LogReader({
-      // It reads once more where the last application has just ended.
+      // The reader reads once more if the last application has just ended.
       read: this.#runner(settings),
       prepare: async () => {
         await this.#makeTables();
@@ -281,13 +291,13 @@ export class ChangeLog {
 
   readonly #run: RunStatement = (...parameters) => this.#runner(this.#first.settings)(...parameters);
 
-  /** Says what the applications of this process observe, and learns what those of others do. */
+  /** Declares what the applications of this process observe, and reads what other processes observe. */
   async #exchange(): Promise<void> {
     if (await this.#observed.declare(this.#run)) this.#doorbell?.ring('observed');
     if (await this.#observed.learn(this.#run)) this.#lookAgain();
   }
 
-  /** Every few minutes, and when another process rings: it may observe what none did before. */
+  /** Runs every few minutes, and when another process rings: that process may observe a model that no one observed before. */
   #refresh(): void {
     clearTimeout(this.#timer);
     if (!this.#isReady) return;
@@ -299,7 +309,9 @@ export class ChangeLog {
       } catch (error) {
         // The last application may have ended meanwhile.
         if (!this.#isReady) return;
-        logger.warn('What other processes observe could not be read. What was known of it counts on.', { error });
+        logger.warn('The models that other processes observe could not be read; those read before stay in use.', {
+          error,
+        });
       }
       this.#refreshLater();
     });
@@ -314,7 +326,10 @@ export class ChangeLog {
     });
   }
 
-  /** Ahead of the first transaction that needs them. A table that is not there yet is looked at then. */
+  /**
+   * Reads the shapes of rows before the first transaction needs them. The shape of a table that does not exist yet is read when it is
+   * needed.
+   */
   async #readShapes(): Promise<void> {
     const em = this.#em;
     if (!this.#observed.isKnown) return;
@@ -324,7 +339,7 @@ export class ChangeLog {
     }
   }
 
-  /** An application that attaches meanwhile begins when all of it has ended. */
+  /** Stops the log. An application that attaches meanwhile begins after everything has stopped. */
   #stop(): Promise<void> {
     this.#become({ isReady: false });
     this.#preparing = undefined;
@@ -347,7 +362,7 @@ export class ChangeLog {
     this.#observed.forget();
   }
 
-  /** Several applications of one database have the settings and the logger of the one that came first. */
+  /** Several applications of one database share the settings and the logger of the first. */
   get #first(): LogUser {
     const [first] = this.#users;
     if (!first) throw new Error('The change log has no application.');
@@ -355,22 +370,27 @@ export class ChangeLog {
   }
 
   /**
-   * A read that begins after this call: what was committed before is in it. One read serves all callers of the same turn.
+   * Runs a read that begins after this call, and so finds everything committed before. Calls of the same turn of the event loop share one
+   * read.
    *
-   * @returns its number
+   * @returns the number of the read
    */
   async read(): Promise<number> {
     await this.ready();
     return this.#running.read();
   }
 
-  /** Resolves when all that was committed until now has been handed to the applications. */
+  /** Resolves when everything that is committed by now has been handed to the applications. */
   async idle(): Promise<void> {
     if (this.#reader) await this.#reader.read();
     await this.#decoded;
   }
 
-  /** Keeps a signal until the transaction of a manager commits. @param otherwise called at once where the manager is in none */
+  /**
+   * Keeps a signal until the manager's transaction commits.
+   *
+   * @param otherwise called at once if the manager is in no transaction
+   */
   noteSignal(em: EntityManager, signal: LoggedSignal, otherwise: () => void): void {
     this.#note(em, otherwise, (stage) => stage.signals.push(signal));
   }
@@ -379,9 +399,9 @@ export class ChangeLog {
     this.#note(em, otherwise, (stage) => stage.rechecks.push(recheck));
   }
 
-  /** Without a log, nothing but this process can be told. */
+  /** Notes something for the commit. Without a log, only this process can receive it. */
   #note(em: EntityManager, otherwise: () => void, note: (stage: Stage) => void): void {
-    // Of a transaction that MikroORM did not begin, nothing tells whether it commits.
+    // Nothing reports whether a transaction commits that MikroORM did not begin.
     const stage = this.#hearsEndOf(em.getTransactionContext()) && this.#buffer.of(em);
     if (!stage) otherwise();
     else if (this.#isReady) note(stage);
@@ -389,10 +409,10 @@ export class ChangeLog {
   }
 
   /**
-   * Tells the other processes of what is no part of a transaction. Kept while the database is away.
+   * Sends other processes an entry that is no part of a transaction. The entry is kept while the database is away.
    *
-   * @returns what resolves once it stands in the log, or is kept. Not to be awaited within a transaction: where the database has one
-   * connection, the entry waits for the end of it
+   * @returns a promise that resolves when the log has the entry, or when it is kept. Do not await it within a transaction: on a database of
+   * one connection, the entry waits for the end of that transaction
    */
   tell(entry: LooseEntry): Promise<void> {
     return this.#loose.add(entry);
@@ -404,7 +424,7 @@ export class ChangeLog {
     this.#ring();
   }
 
-  /** @returns false, and keeps nothing, where the end of the manager's transaction will not be heard of */
+  /** @returns false, and keeps nothing, if we do not see the end of the manager's transaction */
   afterCommit(em: EntityManager, work: () => unknown): boolean {
     if (!this.#hearsEndOf(em.getTransactionContext())) return false;
     this.#buffer.of(em).works.push(work);
@@ -415,7 +435,7 @@ export class ChangeLog {
     return transaction !== undefined && this.#users.size > 0 && this.#pool.knows(transaction);
   }
 
-  /** Runs what waited for a commit, or for none. What it throws is logged. */
+  /** Runs work that waited for a commit, or needs none. Its errors are logged. */
   async runWork(work: () => unknown): Promise<void> {
     const { logger } = this;
     try {
@@ -425,13 +445,13 @@ export class ChangeLog {
     }
   }
 
-  /** Undefined without applications. Work may end behind the last of them. */
+  /** Undefined without applications. Work may end after the last of them. */
   get logger(): Logger | undefined {
     const [first] = this.#users;
     return first?.logger;
   }
 
-  /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
+  /** Appends the entry after the last write of the outermost transaction. Later notes make another entry. */
   async #append(transaction: object, runLast: RunStatement): Promise<void> {
     const stage = this.#buffer.find(transaction);
     if (stage.isEmpty) return;
@@ -472,8 +492,8 @@ export class ChangeLog {
   }
 
   /**
-   * What a statement that writes rows by itself has to leave here. Undefined where the events of the rows need more than that statement:
-   * their links are sent with them, or they are links of two others.
+   * What a statement needs that writes rows and appends their entry by itself. Undefined if the rows' events need more than that statement:
+   * the members of their relations, or the two rows that they link.
    */
   async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
     const watch = this.capture.watches.get(meta.class);
@@ -483,22 +503,26 @@ export class ChangeLog {
     return shape.members.length > 0 ? undefined : { logged: { shape, needsBefore: watch.needsBefore } };
   }
 
-  /** The first parameters of such a statement. */
+  /** The first parameters of a statement that writes one row and its entry. */
   headOfEntry({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntry> {
     return headOfEntry(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
-  /** The same for a statement that writes several rows. */
+  /** The first parameters of a statement that writes several rows and their entry. */
   headOfEntries({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntries> {
     return headOfEntries(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
-  /** Such a statement has committed. @param id of its entry, as the database gives it: null where nothing has changed */
+  /**
+   * Called when such a statement has committed.
+   *
+   * @param id the id of its entry, from the database: null if nothing has changed
+   */
   wroteRow(meta: EntityMetadata, id: unknown): void {
     if (id !== null) this.#ringFor({ ids: [Number(id)], entities: new Set([meta.class]), hasMore: false });
   }
 
-  /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */
+  /** Appends at once what was written outside of any transaction, or in one that the framework did not see begin. */
   async #writeLoose(em: EntityManager): Promise<void> {
     const transaction = em.getTransactionContext();
     if (transaction && this.#pool.knows(transaction)) return;
@@ -506,12 +530,12 @@ export class ChangeLog {
     if (stage.isEmpty) return;
     this.#buffer.take(transaction ?? em);
     await this.#write((transaction ?? writeConnection(em).getClient()) as StatementConnection, stage);
-    // Nothing tells of the end of a transaction that MikroORM did not begin.
+    // Nothing reports the end of a transaction that MikroORM did not begin.
     if (transaction) this.#reader?.expect();
     else this.#ring();
   }
 
-  /** Entries were committed. Where no application of this process has a use for them, its reader has the time that it wants. */
+  /** Wakes the readers after a commit. If no application of this process needs the entries, its reader may read them later. */
   #ringFor({ ids, entities, hasMore }: Appended): void {
     const isAwaited = hasMore || [...this.#users].some((user) => [...entities].some((entity) => user.awaits(entity)));
     if (isAwaited) this.#reader?.ring();
@@ -519,7 +543,7 @@ export class ChangeLog {
     this.#doorbell?.ring();
   }
 
-  /** Something was committed: for the reader of this process, and those of others. */
+  /** Wakes the readers of this process and of others after a commit. */
   #ring(): void {
     this.#reader?.ring();
     this.#doorbell?.ring();
@@ -532,7 +556,7 @@ export class ChangeLog {
 
   #receive({ number, rows, isExpected }: LogBatch): void {
     const { logger, settings } = this.#first;
-    // The other processes have heard no ring for a commit whose end MikroORM did not see.
+    // The commit's end was not seen by MikroORM, so the other processes have heard no ring for it.
     if (isExpected) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
       const decoding = {
@@ -551,7 +575,7 @@ export class ChangeLog {
     });
   }
 
-  /** An application that fails on its commits has missed them; the others, and what comes later, do not notice. */
+  /** If an application throws on its commits, it counts as having missed them; other applications and later commits are not affected. */
   #handTo(user: LogUser, commits: readonly Commit[], batch: number): void {
     try {
       user.receive(commits, batch);
@@ -566,17 +590,17 @@ export class ChangeLog {
   }
 }
 
-/** The row of such an upsert and its entry are one commit. */
+/** Makes the row of an upsert and its entry one commit. */
 function wantsTransaction(em: EntityManager, meta: EntityMetadata): boolean {
   const capture = logs.get(em.config)?.capture;
   return capture?.watches.has(meta.class) === true && !hasUpsertHooks(em, meta, capture);
 }
 
-/** What keeps an entry from being written, and is for the application to mend: what its transaction may see or do in the database. */
+/** The error that the application can mend if its entry could not be written: what its transaction may see or do in the database. */
 function entryFault(error: unknown): ConfigurationError | undefined {
   const hidden = hiddenClass(error);
   if (hidden !== undefined) return hiddenFault(hidden, error);
-  // What a trigger may not do at COMMIT, which goes with the entry, has a context.
+  // A trigger's refusal at COMMIT, which is sent together with the entry, has a context (`where`).
   const isOwn = codeOf(error) === notAllowed && Reflect.get(error as Error, 'where') === undefined;
   return isOwn ? withoutRights(error as Error) : undefined;
 }
@@ -585,10 +609,10 @@ function withoutRights(cause: Error): ConfigurationError {
   const fault = {
     class: 'createApp',
     member: 'orm',
-    reason: `has a transaction whose role may not tell the change log what was written: ${cause.message}.`,
+    reason: `has a transaction whose role may not write its entry of the change log: ${cause.message}.`,
     remedy:
       'Grant the role what writing needs, `usage` on the schema signalbox, `insert` and `select (id)` on signalbox.log, and `select` on the tables ' +
-      'of observed models; or run `reset role` behind the last flush of the transaction.',
+      'of observed models; or run `reset role` after the last flush of the transaction.',
   };
   return new ConfigurationError(fault, { cause });
 }

@@ -5,10 +5,10 @@ import type { Notifications } from './notifications.js';
 
 export const doorbellChannel = 'signalbox_log';
 
-/** What a ring is for: rows of the log, or that applications observe more than before. */
+/** The reason for a ring: there are new rows in the log, or applications observe more than before. */
 export type Ring = 'log' | 'observed';
 
-/** How long a ring that failed waits to be tried again at first, and at most, in milliseconds. */
+/** The first and the longest wait before a failed ring is repeated, in milliseconds. */
 const firstRetry = 100;
 const longestRetry = 5_000;
 
@@ -16,47 +16,49 @@ export interface DoorbellOptions {
   /** Whether this process hears the rings of others. */
   readonly listens: boolean;
   readonly logger: Logger;
-  /** Another process has rung, or may have while nothing could be heard. */
+  /** Called when another process has rung, or may have rung while this one heard nothing. */
   readonly rung: (ring: Ring) => void;
 }
 
-/** What a process says when it begins to listen. The others answer, so that each knows whether it is alone. */
+/** The first message of a process that begins to listen. The others answer it, so that each knows whether it is alone. */
 const hello = 'hello';
 
 /**
- * Tells the other processes of a database that there is something to read. It is rung outside of transactions, since a NOTIFY in one
- * makes all commits wait for each other, and bears no data: a ring that is lost costs the time until the next poll, and no event.
+ * Wakes the other processes of a database when there is something to read. It rings outside of transactions, because a NOTIFY in a
+ * transaction would make all commits wait for each other, and it carries no data: a lost ring delays events until the next poll, and loses
+ * none.
  *
- * A process that listens and has never heard another one is alone, and does not ring. When it hears the first, it rings for all
- * that it has not rung for.
+ * A process that listens and has never heard another one is alone, and does not ring. When it hears the first one, it sends all the rings
+ * that it had left out.
  */
 export class Doorbell {
-  readonly #notifications: Notifications;
-  readonly #options: DoorbellOptions;
-  /** Stands behind what it sends. Which connection sent it does not tell: while it cannot listen, it rings through the pool. */
+  /**
+   * Identifies this process at the end of what it sends. The connection cannot identify it: while the process cannot listen, it rings
+   * through the pool.
+   */
   readonly #id = randomUUID();
   readonly #waiting = new Set<Ring | typeof hello>();
   #ringing: Promise<void> | undefined;
   #leave: (() => Promise<void>) | undefined;
-  /** Unknown until the first attempt to listen has an outcome. */
+  /** Unknown until the first attempt to listen has succeeded or failed. */
   #hearing: 'unknown' | 'up' | 'down' = 'unknown';
   #isAlone = true;
   #retryAfter = firstRetry;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(notifications: Notifications, options: DoorbellOptions) {
-    this.#notifications = notifications;
-    this.#options = options;
-  }
+  constructor(
+    private readonly notifications: Notifications,
+    private readonly options: DoorbellOptions,
+  ) {}
 
-  /** Whether whatever is committed will be heard of. On a database of one connection, all of it is this process' own. */
+  /** Whether this process hears of every commit. On a database of one connection, all commits are its own. */
   get isHeard(): boolean {
-    return this.#options.listens && this.#hearing !== 'down';
+    return this.options.listens && this.#hearing !== 'down';
   }
 
   start(): void {
-    if (!this.#options.listens) return;
-    this.#leave = this.#notifications.listen(doorbellChannel, {
+    if (!this.options.listens) return;
+    this.#leave = this.notifications.listen(doorbellChannel, {
       heard: (payload) => {
         const [ring = '', id] = payload.split(' ');
         if (id !== this.#id) this.#hear(ring);
@@ -66,7 +68,7 @@ export class Doorbell {
     });
   }
 
-  /** Rings that wait are tried once more. */
+  /** Tries the waiting rings once more. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#ringing;
@@ -76,7 +78,7 @@ export class Doorbell {
     this.#leave = undefined;
   }
 
-  /** One statement is under way at a time; what comes meanwhile is the next. */
+  /** Sends one statement at a time; rings that come meanwhile go with the next one. */
   ring(ring: Ring = 'log'): void {
     if (this.#hearing !== 'up' || !this.#isAlone) this.#send(ring);
   }
@@ -92,10 +94,10 @@ export class Doorbell {
     this.#waiting.clear();
     try {
       const payloads = rings.map((ring) => `${ring} ${this.#id}`);
-      await this.#notifications.notify(doorbellChannel, payloads);
+      await this.notifications.notify(doorbellChannel, payloads);
       this.#retryAfter = firstRetry;
     } catch {
-      // Processes that listen poll seldom, so the ring is tried again. The line of the reader says that the database is away.
+      // Processes that listen poll rarely, so the ring is tried again. The reader logs that the database is away.
       for (const ring of rings) this.#waiting.add(ring);
       this.#timer = setTimeout(() => this.#retry(), this.#retryAfter).unref();
       this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
@@ -114,22 +116,26 @@ export class Doorbell {
     this.#isAlone = false;
     if (wasAlone) this.#send('observed');
     if (wasAlone || payload === hello) this.#send('log');
-    if (payload !== hello) this.#options.rung(payload === 'observed' ? 'observed' : 'log');
+    if (payload !== hello) this.options.rung(payload === 'observed' ? 'observed' : 'log');
   }
 
   #up(): void {
-    if (this.#hearing === 'down') this.#options.logger.info('Commits of other processes are heard of again.');
+    if (this.#hearing === 'down')
+      this.options.logger.info('This process hears of the commits of other processes again.');
     this.#hearing = 'up';
     this.#send(hello);
-    this.#options.rung('observed');
-    this.#options.rung('log');
+    this.options.rung('observed');
+    this.options.rung('log');
   }
 
   #down(error: unknown): void {
     if (this.#hearing !== 'down')
-      this.#options.logger.warn('Commits of other processes are not heard of, and are polled for meanwhile.', {
-        error,
-      });
+      this.options.logger.warn(
+        'This process does not hear of the commits of other processes, and polls for them meanwhile.',
+        {
+          error,
+        },
+      );
     this.#hearing = 'down';
   }
 }

@@ -1,9 +1,9 @@
 import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
+import type { ConnectionCommand } from '../authentication/connection-registry.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/change-capture.js';
 import type { StoredRow } from '../orm/row.js';
 
-/** What one commit did to one row. Created: no `before`. Deleted: no `after`. */
+/** What one commit did to one row. A created row has no `before`, a deleted one no `after`. */
 export interface ModelChange {
   readonly entity: EntityClass<object>;
   readonly meta: EntityMetadata;
@@ -12,35 +12,35 @@ export interface ModelChange {
   readonly key: readonly unknown[];
   readonly before?: StoredRow;
   readonly after?: StoredRow;
-  /** The request that made it, of whichever process, if one did. */
+  /** The request that made the change, in whichever process; undefined outside of requests. */
   readonly origin?: string;
 }
 
-/** What an application has done to its own connections, and tells the others to do to theirs. */
+/** A command that an application has applied to its own connections, and that other applications apply to theirs. */
 export interface LoggedCommand {
   readonly command: ConnectionCommand;
-  /** The application that gave it, and has obeyed it already. */
+  /** The application that sent the command, and has applied it already. */
   readonly source: string;
-  /** When it was given, by the clock of that application, in milliseconds since 1970. */
+  /** When the command was given, by the clock of that application, in milliseconds since 1970. */
   readonly at: number;
 }
 
-/** What one transaction committed, in the order in which the database shows it to others. */
+/** What one transaction committed. Commits come in the order in which the database makes them visible. */
 export interface Commit {
   readonly changes: readonly ModelChange[];
   readonly signals: readonly LoggedSignal[];
   readonly rechecks: readonly LoggedRecheck[];
   readonly orders: readonly LoggedCommand[];
-  /** The classes of rows whose changes were too many for an entry, or could not be read: their subscribers have to read anew. */
+  /** The classes of rows whose changes were too many for an entry, or could not be read: their subscribers have to read again. */
   readonly untold: readonly EntityClass<object>[];
-  /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
+  /** The trace of the commit, as W3C `traceparent`; undefined without tracing. */
   readonly cause?: string;
 }
 
-/** The text of an entry. One transaction may have several: what was written behind the first makes another one. */
+/** The content of an entry. A transaction may have several: writes after the first entry make another one. */
 export interface Entry {
   readonly v: 1;
-  /** Of one that is no part of a transaction: it may have been written twice, where the answer to the first attempt was lost. */
+  /** The id of an entry outside of any transaction. It may be in the log twice, if the answer to the first attempt was lost. */
   readonly id?: string;
   readonly cause?: string;
   readonly rows: readonly EntryRow[];
@@ -48,7 +48,7 @@ export interface Entry {
   readonly rechecks?: readonly LoggedRecheck[];
   readonly orders?: readonly LoggedCommand[];
   readonly untold?: readonly string[];
-  /** The rows as the commit left them: a list for each shape, in the order of `rows`. Null where a row is gone. */
+  /** The rows as the commit left them: one list for each shape, in the order of `rows`. Null for a row that is gone. */
   readonly after: readonly (readonly unknown[] | null)[];
 }
 
@@ -56,9 +56,9 @@ export interface EntryRow {
   readonly class: string;
   readonly schema?: string;
   readonly key: readonly unknown[];
-  /** What the texts of the row mean. */
+  /** The id of the shape, which says what the row's text means. */
   readonly shape: string;
-  /** Which list of `after` has the row. */
+  /** The index of the list in `after` that holds the row. */
   readonly list: number;
   readonly isNew?: true;
   readonly isQuiet?: true;

@@ -13,22 +13,22 @@ interface Decoding {
   readonly rows: RowReader;
   readonly logger: Logger;
   readonly repeated: RepeatedEntries;
-  /** See `ChangeLogSettings`. */
+  /** As in `ChangeLogSettings`, in milliseconds. */
   readonly retryTimeLimit: number;
-  /** Makes MikroORM's error of what the database fails with. */
+  /** Converts a failure of the database into MikroORM's error. */
   readonly converted: (error: unknown) => unknown;
-  /** Called for each commit whose changes will not be told. */
+  /** Called for each commit whose changes are not delivered. */
   readonly leftOut: () => void;
 }
 
-/** The entries without a transaction that were read last, of which each is to be sent once. */
+/** Remembers the entries outside of transactions that were read last, so that each is delivered once. */
 export class RepeatedEntries {
   readonly #ids = new Set<string>();
 
-  /** @param most how many are remembered */
+  /** @param most how many ids are remembered */
   constructor(private readonly most = 10_000) {}
 
-  /** Whether it was read before. From now on it was. */
+  /** Whether the entry was read before; remembers it. */
   has({ id }: Pick<Entry, 'id'>): boolean {
     if (id === undefined) return false;
     if (this.#ids.has(id)) return true;
@@ -40,8 +40,8 @@ export class RepeatedEntries {
 }
 
 /**
- * Entries -> commits, in their order. What this process does not know, or cannot read, is left out and logged; where that is the database's
- * fault, the commit says of which classes nothing is told.
+ * Decodes entries into commits, in their order. It leaves out and logs what this process does not know or cannot read; if the database
+ * failed, the commit names the classes whose changes are missing.
  */
 export async function decodeCommits(decoding: Decoding, rows: readonly LogRow[]): Promise<readonly Commit[]> {
   const commits: Commit[] = [];
@@ -60,7 +60,7 @@ function noteUnread({ logger, leftOut }: Decoding, rows: readonly LogRow[], erro
   logger.error('An entry of the change log could not be read.', { entries: rows.map(({ id }) => id), error });
 }
 
-/** Entries of one transaction are one commit, in the place of the last of them. */
+/** Groups the entries of each transaction into one commit, at the place of the last of them. */
 function byTransaction(rows: readonly LogRow[]): readonly (readonly LogRow[])[] {
   const transactions = new Map<string, LogRow[]>();
   for (const row of rows) {
@@ -91,7 +91,7 @@ function classOf({ class: name }: EntryRow): string {
   return name;
 }
 
-/** A class that this process does not have is none that it observes. */
+/** The observed classes among these names. This process observes no class that it does not have. */
 function untoldClasses({ em }: Decoding, names: readonly string[]): readonly EntityClass<object>[] {
   return [...new Set(names)].flatMap((name) => metadataOf(em, name)?.class ?? []);
 }
@@ -100,7 +100,7 @@ function metadataOf(em: EntityManager, name: string): EntityMetadata | undefined
   return em.getMetadata().getByClassName(name as never, false) as EntityMetadata | undefined;
 }
 
-/** Undefined where the database has failed for too long: what else the entries say needs no database. */
+/** The changes; undefined if the database has failed for too long. The other parts of the entries need no database. */
 async function changesOrNone(
   decoding: Decoding,
   rows: readonly LogRow[],
@@ -172,19 +172,19 @@ async function rowsOf(
       after: after === null ? undefined : parseRow(shape, after),
     };
   }
-  // Written by a process that has other columns: the row is sent as it is now.
+  // A process with other columns wrote this entry: the row is sent as it is now.
   if (after === null) return {};
   const now = await rows.readNow(em, meta, schema, key);
   return { after: now };
 }
 
-/** Where no observer needs more of the row before, its key stands for it. */
+/** The row before the change, reduced to its key, if no observer needs more of it. */
 function keyOnly(meta: EntityMetadata, key: readonly unknown[]): StoredRow {
   const names = keyColumns(meta);
   return { columns: Object.fromEntries(names.map((name, index) => [name, key[index]])) };
 }
 
-/** Of several entries of one transaction for one row, the first says what it was, and the last what it is. */
+/** Merges the changes of one transaction to one row: the first entry has the row before, the last one the row after. */
 function mergedChanges(changes: readonly ModelChange[]): readonly ModelChange[] {
   const merged = new Map<string, ModelChange>();
   for (const change of changes) {

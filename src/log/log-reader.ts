@@ -4,56 +4,56 @@ import type { RunStatement, Statement, StatementUse } from '../orm/statements.js
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf } from './log-schema.js';
 
-/** A row of the log. One transaction may have several, with the same `xid`, which need not follow each other. */
+/** A row of the log. A transaction may have several, with one `xid`, and rows of other transactions between them. */
 export interface LogRow {
   readonly id: number;
-  /** The transaction's number, as PostgreSQL writes it. */
+  /** The number of the transaction, as PostgreSQL writes it. */
   readonly xid: string;
   readonly entries: string;
 }
 
 export interface LogBatch {
-  /** The number of the read: later ones are higher. */
+  /** The number of the read; later reads have higher numbers. */
   readonly number: number;
-  /** By id, which is the order in which transactions that wrote the same row committed. */
+  /** The rows in the order of their ids, which is the order in which transactions that wrote the same row committed. */
   readonly rows: readonly LogRow[];
-  /** Whether a commit was due for which no ring came: no other process has heard one either. */
+  /** Whether a commit was expected for which no ring came: other processes have not heard one either. */
   readonly isExpected: boolean;
 }
 
 /**
- * Why changes were passed over: `epoch`, the log was emptied by a crash of the server, restored or made anew; `overflow`, there were too
- * many at once; `lag`, they were pruned before they were read.
+ * Why changes were skipped. `epoch`: the log was emptied by a crash of the server, restored or made anew; `overflow`: there were too many
+ * at once; `lag`: they were pruned before they were read.
  */
 export type MissedReason = 'epoch' | 'overflow' | 'lag';
 
 export interface LogReaderOptions {
-  /** Runs a statement outside of any transaction, on whichever connection. */
+  /** Runs a statement outside of any transaction, on any connection. */
   readonly read: RunStatement;
-  /** Says whether whatever another process commits is heard of. */
+  /** Says whether this process hears of every commit of other processes. */
   readonly bell: { readonly isHeard: boolean };
-  /** Makes the tables where they are gone. */
+  /** Makes the tables if they are gone. */
   readonly prepare: () => Promise<void>;
   readonly settings: Pick<ChangeLogSettings, 'pollInterval' | 'largestBatch' | 'largestBatchBytes'>;
   readonly logger: Logger;
-  /** Called with each batch that has rows. What it throws is logged, and the batch is not given again. */
+  /** Called with each batch that has rows. Its errors are logged, and the batch is not passed again. */
   readonly receive: (batch: LogBatch) => void;
-  /** Called where rows were passed over. Those of later batches follow without another gap. */
+  /** Called when rows were skipped. The rows of later batches follow without another gap. */
   readonly missed: (reason: MissedReason) => void;
-  /** Called at the start, and after each read that found the lag, in milliseconds, to be another. */
+  /** Called at the start, and after each read that found another lag than before, in milliseconds. */
   readonly isBehind?: (lag: number) => void;
 }
 
-/** What `read_log` says of its snapshot. */
+/** The row of `read_log` about its snapshot. */
 interface Head {
   readonly snapshot: string;
-  /** Null where `state` is empty. */
+  /** Null if `state` is empty. */
   readonly epoch: string | null;
   readonly floor: string;
   readonly floor_id: unknown;
 }
 
-/** A row of the log as it comes from the database; without its entries where the batch is too large. */
+/** A row of the log from the database; without its entries if the batch is too large. */
 interface FoundRow {
   readonly id: unknown;
   readonly xid: string;
@@ -68,50 +68,52 @@ const headStatement = {
   greatest((select floor_id from signalbox.state), (select max(id) from signalbox.log), 0) as newest`,
 };
 
-/** PostgreSQL's codes for a schema, a table and a function that are not there. */
+/** PostgreSQL's codes for a missing schema, table or function. */
 const gone: ReadonlySet<string> = new Set(['3F000', '42P01', '42883']);
 
-/** How long the reader waits after the first failed read, and at most, in milliseconds. */
+/** The first and the longest wait after a failed read, in milliseconds. */
 const firstRetry = 100;
 const longestRetry = 5_000;
 
-/** When the second of the reads begins that `expect` asks for, in milliseconds. */
+/** The delay of the second read that `expect` causes, in milliseconds. */
 const firstExpected = 50;
 
-/** How often the log is read where nothing rings: while rows come, and for so long after the last of them, and else. In milliseconds. */
+/**
+ * The intervals in milliseconds in which the log is read without rings: while rows come and shortly after the last of them, and otherwise.
+ */
 const busyInterval = 50;
 const busyTime = 2_000;
 const idleInterval = 500;
 
-/** How long rows that are not waited for may stay unread, in milliseconds, and how many of them. */
+/** The longest time in milliseconds, and the most rows, for which rows stay unread that no one waits for. */
 const unhurriedInterval = 1_000;
 const mostUnhurried = 100;
 
 /**
- * Reads the log of one database, from where it stands at `start`. Every row that is committed from then on is received once, in the order of
- * commits that concern the same row, or `missed` is called.
+ * Reads the log of one database from its end at `start`. Every row that is committed later is either received once, in the order of commits
+ * that concern the same row, or reported by `missed`.
  *
- * One read runs at a time. It asks for what its snapshot sees and the one before did not (see `Position`), so that neither open
- * transactions nor those that commit late hold it up or are passed over.
+ * One read runs at a time. It asks for the rows that its snapshot sees and the previous snapshot did not (see `Position`). So open
+ * transactions and late commits neither delay the reader nor get lost.
  */
 export class LogReader {
   #position = Position.of('1:1:', 0);
   #epoch: string | null = null;
   #number = 0;
   #isStarted = false;
-  /** Settled by the read that begins in the next turn of the event loop, or after the one that runs. */
+  /** Settled by the read that begins in the next turn of the event loop, or after the running one. */
   #next: PromiseWithResolvers<number> | undefined;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Of the read that rows wait for which are not waited for. */
+  /** Fires the read for rows that no one waits for. */
   #unhurried: NodeJS.Timeout | undefined;
-  /** Ids of rows that `receive` does not want. */
+  /** The ids of rows that `receive` does not need. */
   readonly #unwanted = new Set<number>();
-  /** Of the read that runs. */
+  /** The progress of the running read. */
   readonly #use: StatementUse = { connectedAt: undefined };
-  /** As it was told last. */
+  /** The lag that was reported last. */
   #toldLag: number | undefined;
-  /** When the first of the reads began that have failed since the last complete one. */
+  /** When the first of the reads began that have failed since the last complete one, by `performance.now()`. */
   #failingSince: number | undefined;
   #retryAfter = firstRetry;
   /** When `expect` was called last, by `performance.now()`. */
@@ -128,21 +130,25 @@ export class LogReader {
   }
 
   /**
-   * For how many milliseconds the reader has been behind the database: since the first of the reads began that failed, or since the
-   * one that runs was given its connection. 0 where no read is due. A read that waits for a connection does not count: on PGlite, and
-   * with a pool of one, it waits for the action that has it.
+   * For how many milliseconds the reader has been behind the database: since the first of the failed reads began, or since the running read
+   * got its connection. 0 if no read is due. The wait for a connection does not count: on PGlite, and with a pool of one, the read waits
+   * for the action that has it.
    */
   get lag(): number {
     const since = this.#failingSince ?? this.#use.connectedAt;
     return since === undefined ? 0 : performance.now() - since;
   }
 
-  /** How many batches `receive` failed on. */
+  /** The number of batches on which `receive` threw. */
   get failedReceivers(): number {
     return this.#failedReceivers;
   }
 
-  /** Takes its position at the end of the log. @throws what the database throws */
+  /**
+   * Takes its position at the end of the log.
+   *
+   * @throws what the database throws
+   */
   async start(): Promise<void> {
     await this.#goToHead();
     this.#tellLag(0);
@@ -150,14 +156,14 @@ export class LogReader {
     this.#poll();
   }
 
-  /** Something was committed: reads in the next turn of the event loop, or after the read that runs. */
+  /** Reads in the next turn of the event loop, or after the running read, because something was committed. */
   ring(): void {
     if (this.#isStarted) this.#demand().catch(() => {});
   }
 
   /**
-   * Rows were committed that no one waits for. They are read with the next read, and within a second, so that the position follows the
-   * log; `receive` is not given them.
+   * Notes committed rows that no one waits for. They are read with the next read, at the latest after a second, so that the position
+   * follows the log; `receive` does not get them.
    */
   pass(ids: readonly number[]): void {
     for (const id of ids) this.#unwanted.add(id);
@@ -167,8 +173,8 @@ export class LogReader {
   }
 
   /**
-   * Something will be committed, and no ring will tell of it. Reads at once, and then after 50 ms and in intervals that are as long as
-   * the time since the call, until they are as long as `pollInterval`.
+   * Reads at once, because something will be committed without a ring; then after 50 ms, and in intervals as long as the time since the
+   * call, until they reach `pollInterval`.
    */
   expect(): void {
     this.#expectedSince = performance.now();
@@ -176,7 +182,7 @@ export class LogReader {
   }
 
   /**
-   * A read that begins after this call. Calls of one turn of the event loop share it.
+   * Runs a read that begins after this call. Calls of one turn of the event loop share it.
    *
    * @returns the batch number, after its rows were received
    * @throws what the database throws; the reader itself goes on
@@ -185,7 +191,7 @@ export class LogReader {
     return this.#isStarted ? this.#demand() : Promise.reject(new Error('The reader of the change log is not running.'));
   }
 
-  /** Waits for the read that runs; those that have not begun are rejected. `start` begins again at the end of the log. */
+  /** Waits for the running read, and rejects those that have not begun. `start` begins again at the end of the log. */
   async stop(): Promise<void> {
     this.#isStarted = false;
     clearTimeout(this.#timer);
@@ -199,13 +205,13 @@ export class LogReader {
   #demand(): Promise<number> {
     if (this.#next) return this.#next.promise;
     this.#next = Promise.withResolvers();
-    // Rings do not wait for it, and a read that fails is logged.
+    // Rings do not await it, and a failed read is logged.
     this.#next.promise.catch(() => {});
     if (!this.#running) this.#beginSoon();
     return this.#next.promise;
   }
 
-  /** Outside of the request that rings, whose transaction would be the reader's too. */
+  /** Begins outside of the request that rings: otherwise the reader would read in that request's transaction. */
   #beginSoon(): void {
     runDetached(() => setImmediate(() => this.#begin()));
   }
@@ -286,11 +292,11 @@ export class LogReader {
     this.options.isBehind?.(lag);
   }
 
-  /** @returns what there is to tell, once the position stands behind it: a receiver that fails on rows is not given them again */
+  /** @returns what to report after the position has moved: a receiver that throws on rows does not get them again */
   async #read(): Promise<LogBatch | MissedReason | undefined> {
-    // Committed before this read, which sees them.
+    // These rows were committed before this read, which sees them.
     const passed = [...this.#unwanted];
-    // What answers after an outage may be another server.
+    // After an outage, another server may answer.
     if (this.#failingSince !== undefined) await this.options.prepare();
     const found = await this.#unseen();
     if (!found || found.head.epoch !== this.#epoch) return this.#passOver('epoch');
@@ -310,7 +316,7 @@ export class LogReader {
     return { number: this.#number, rows: wanted, isExpected: now - this.#expectedSince < pollInterval };
   }
 
-  /** Undefined where the tables were gone. They are there again then. */
+  /** The unseen rows; undefined if the tables were missing, which are then made again. */
   async #unseen(): Promise<{ readonly head: Head; readonly rows: readonly FoundRow[] } | undefined> {
     const { largestBatch, largestBatchBytes } = this.options.settings;
     const { end, open, newest } = this.#position;
@@ -329,7 +335,7 @@ export class LogReader {
   async #passOver(reason: MissedReason): Promise<MissedReason> {
     await this.#goToHead();
     this.#number += 1;
-    this.options.logger.warn('The reader of the change log has passed over changes.', { reason });
+    this.options.logger.warn('The reader of the change log has skipped changes.', { reason });
     return reason;
   }
 
@@ -372,7 +378,7 @@ export class LogReader {
   }
 }
 
-/** Undefined where one is without its entries: they were too many bytes. */
+/** The rows; undefined if one came without its entries, because the batch had too many bytes. */
 function completeRows(rows: readonly FoundRow[]): readonly LogRow[] | undefined {
   const complete: LogRow[] = [];
   for (const { id, xid, entries } of rows) {
@@ -383,19 +389,19 @@ function completeRows(rows: readonly FoundRow[]): readonly LogRow[] | undefined 
 }
 
 /**
- * How far in the log a reader has read: what one snapshot of the database saw. Numbers alone would not do. A transaction takes its number
- * before it commits, so that a reader that has seen number 7 may have to read number 5 later.
+ * How far a reader has read the log: what one snapshot of the database saw. Numbers alone are not enough. A transaction takes its number
+ * before it commits, so a reader that has seen number 7 may have to read number 5 later.
  *
  * A row of the log is seen if the snapshot sees its transaction and its id is not above `newest`. The second condition matters after a
- * crash of the server, which gives the numbers of transactions out again that had left no trace, but never the id of a committed row.
+ * crash of the server: the server reuses the numbers of transactions that left no trace, but never the id of a committed row.
  */
 export class Position {
   private constructor(
-    /** Of this transaction and of later ones, the snapshot sees nothing. */
+    /** The snapshot sees neither this transaction nor later ones. */
     readonly end: bigint,
     /** Earlier transactions that had not ended yet. */
     readonly open: readonly bigint[],
-    /** The highest id among the rows that the snapshot saw, and those that were pruned before. */
+    /** The highest id among the rows that the snapshot saw and the rows that were pruned before. */
     readonly newest: number,
   ) {}
 
@@ -405,12 +411,12 @@ export class Position {
     return new Position(BigInt(end), open === '' ? [] : open.split(',').map(BigInt), newest);
   }
 
-  /** What this snapshot saw, where the rows up to another id are known to be seen. */
+  /** This position, with rows up to another id known to be seen. */
   upTo(newest: number): Position {
     return new Position(this.end, this.open, newest);
   }
 
-  /** Whether the rows that the other one has seen are not all seen from here. */
+  /** Whether the other position has seen rows that this one has not. */
   isBefore(other: Position): boolean {
     return other.newest > this.newest || other.end > this.end || this.open.some((xid) => other.#sees(xid));
   }

@@ -6,22 +6,22 @@ import { runStatement, type StatementConnection, writeConnection } from '../orm/
 import type { ChangeLogSettings } from '../settings.js';
 import { doorbellChannel } from './doorbell.js';
 
-/** The partitions of the log. Rows go round: into one for `slotMinutes`, then into the next, which was emptied before. */
+/** The partitions of the log, used in turn: rows go into one slot for `slotMinutes`, then into the next, which was emptied before. */
 export const slots = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 
-/** Keys of the advisory locks: while the tables are made, and while a slot is emptied. */
+/** Keys of the advisory locks that are held while the tables are made and while a slot is emptied. */
 export const lockOfSchema = 'pg_advisory_xact_lock(1397311310, 1)';
 export const lockOfPruning = 'pg_try_advisory_xact_lock(1397311310, 2)';
 
-/** Raised with each change of the SQL below that another version of Signalbox cannot work with. */
+/** Is raised with each change of the SQL below that is incompatible with other versions of Signalbox. */
 const version = 1;
 
 type Shape = Pick<ChangeLogSettings, 'durability' | 'slotMinutes'>;
 
 /**
- * The SQL that makes the change log, statement by statement.
+ * The SQL that makes the change log, one statement per item.
  *
- * PostgreSQL empties `unlogged` tables after a crash, `state` among them: a reader that finds no epoch there has missed something. Of a
+ * PostgreSQL empties `unlogged` tables after a crash, `state` among them: a reader that finds no epoch there has missed something. In a
  * partitioned table only the partitions can be unlogged.
  */
 export function logSchema({ durability, slotMinutes }: Shape): readonly string[] {
@@ -65,7 +65,7 @@ function tableOf(durability: Shape['durability']): 'unlogged table' | 'table' {
   return durability === 'unlogged' ? 'unlogged table' : 'table';
 }
 
-/** Tables that databases of an earlier version of Signalbox lack: they are added there. */
+/** Tables that an earlier version of Signalbox did not make; they are added to its databases. */
 function laterTables(table: 'unlogged table' | 'table'): readonly string[] {
   return [
     `create table if not exists signalbox.observed (
@@ -86,17 +86,17 @@ function laterTables(table: 'unlogged table' | 'table'): readonly string[] {
 
 const namesOfLaterTables = ['observed', 'ticket'] as const;
 
-/** `create schema if not exists` asks for the right to make schemas even where the schema is there, made for this role. */
+/** `create schema if not exists` needs the right to make schemas, even if the schema exists and was made for this role. */
 const ownSchema = `do $$ begin
   if not exists (select from pg_namespace where nspname = 'signalbox') then create schema signalbox; end if;
 end $$`;
 
-/** The slot of this moment. */
+/** The current slot. */
 function slotAt(slotMinutes: number): string {
   return `(floor(extract(epoch from clock_timestamp()) / ${slotMinutes * 60})::bigint % ${slots.length})::smallint`;
 }
 
-/** The history that the server's write-ahead log belongs to: another one after a standby was promoted. Not all servers tell. */
+/** The history that the server's write-ahead log belongs to; it changes when a standby is promoted. Not all servers report it. */
 const timelineFunction = `create function signalbox.timeline() returns text language plpgsql as $$
 begin
   return left(pg_walfile_name(pg_current_wal_insert_lsn()), 8);
@@ -104,7 +104,7 @@ exception when others then
   return '';
 end $$`;
 
-/** The server's own number: another one after a dump was restored elsewhere. Not all servers tell. */
+/** The server's own number; it changes when a dump is restored on another server. Not all servers report it. */
 const systemFunction = `create function signalbox.system() returns text language plpgsql as $$
 begin
   return (select system_identifier::text from pg_control_system());
@@ -113,12 +113,12 @@ exception when others then
 end $$`;
 
 /**
- * What a snapshot of now sees, and the position that the arguments describe has not: first a row about the snapshot itself, then rows of
+ * Returns what the current snapshot sees and the position in the arguments does not: first a row about the snapshot itself, then rows of
  * the log by id. Beyond `most_bytes` rows come without their entries.
  *
- * A function, because PostgreSQL would plan the statement anew for each position, which takes longer than to run it, and where it has
- * no statistics yet would compile it for a second. It is `volatile`, so that the statement in it has a snapshot of its own: one
- * that was taken after the locks on the partitions, and sees the floor of whatever was truncated before.
+ * It is a function because PostgreSQL would plan the statement anew for each position, which takes longer than running it, and without
+ * statistics would compile it for a second. It is `volatile` so that its statement has a snapshot of its own: one that was taken after the
+ * locks on the partitions, and that sees the floor of everything truncated before.
  */
 const readFunction = `create function signalbox.read_log(
   seen_end xid8, seen_open xid8[], seen_newest bigint, most_rows bigint, most_bytes bigint
@@ -148,10 +148,10 @@ begin
   order by 5 nulls first;
 end $$`;
 
-/** Where there is none: on new tables, and after a crash has emptied unlogged ones. */
+/** Makes an epoch if there is none: on new tables, and after a crash has emptied unlogged ones. */
 const newEpoch = 'insert into signalbox.state default values on conflict do nothing';
 
-/** What a role needs to write, read and prune the log. */
+/** The rights that a role needs to write, read and prune the log. */
 function grants(role: string): readonly string[] {
   const name = `"${role.replaceAll('"', '""')}"`;
   return [
@@ -168,13 +168,13 @@ function grants(role: string): readonly string[] {
 /**
  * The SQL as a script for `psql`, in one transaction.
  *
- * @param role that the application connects as, where it is not the one that runs the script
+ * @param role the role that the application connects as, if another one runs the script
  */
 export function logScript(shape: Shape, role?: string): string {
   return script([...logSchema(shape), ...(role === undefined ? [] : grants(role))]);
 }
 
-/** Empties the log without a reader missing that: the new epoch tells all of them to begin anew, and the doorbell when. */
+/** Empties the log so that no reader overlooks it: the new epoch makes all readers begin anew, and the doorbell wakes them. */
 export const emptyingScript = script([
   'truncate signalbox.log',
   'delete from signalbox.state',
@@ -186,16 +186,16 @@ function script(statements: readonly string[]): string {
   return ['begin', ...statements, 'commit'].map((statement) => `${statement};\n`).join('');
 }
 
-/** What is asked of a server before anything else. */
+/** The first facts that are read from a server. */
 interface Server {
   readonly number: number;
   readonly text: string;
   readonly isStandby: boolean;
-  /** Settings of its sessions with which values have texts that the driver does not read, such as `datestyle = 'German, DMY'`. */
+  /** Settings of its sessions that give values texts which the driver cannot read, such as `datestyle = 'German, DMY'`. */
   readonly unreadable: string;
   readonly role: string;
   readonly hasLog: boolean;
-  /** Whether it has the tables of this version, too. */
+  /** Whether it also has the tables of this version. */
   readonly hasAll: boolean;
   readonly mayMake: boolean;
 }
@@ -211,12 +211,12 @@ function unlessPlain({ name, isPlain }: (typeof plainSettings)[number]): string 
   return `(select '${name} = ' || quote_literal(${name}) from current_setting('${name}') ${name} where not (${isPlain}))`;
 }
 
-/** Asked of the catalog: `to_regclass` fails where the role may not look into the schema. */
+/** Whether a table exists, by the catalog: `to_regclass` fails if the role may not look into the schema. */
 function exists(table: string): string {
   return `exists (select from pg_class c where c.relname = '${table}' and c.relnamespace = ${schema})`;
 }
 
-/** The rights that the role lacks, such as `truncate on signalbox.log_0`. */
+/** Lists the rights that the role lacks, such as `truncate on signalbox.log_0`. */
 const missingRightsQuery = `select wanted.privilege || ' on signalbox.' || wanted.name as missing
 from (values ('select', 'version'), ('select', 'log'), ('insert', 'log'), ('select', 'state'), ('insert', 'state'), ('update', 'state'),
   ${namesOfLaterTables.flatMap((name) => ['select', 'insert', 'update', 'delete'].map((right) => `('${right}', '${name}')`)).join(', ')},
@@ -236,17 +236,17 @@ const shapeQuery = `select v.version, v.slot_minutes as "slotMinutes", c.relpers
   current_setting('synchronous_commit') = 'off' as "isAsynchronous"
 from signalbox.version v, pg_class c where c.relname = 'log_0' and c.relnamespace = ${schema}`;
 
-/** A dump that was restored on another server brings the epoch of the first one along. */
+/** Renews the epoch if the server is another one: a restored dump brings the epoch of its first server along. */
 const ownEpoch = `update signalbox.state set epoch = gen_random_uuid(), system = signalbox.system() where system <> signalbox.system()`;
 
-/** PostgreSQL's code for rights that are missing. */
+/** PostgreSQL's code for missing rights. */
 export const notAllowed = '42501';
 
 /**
- * Sees that the database has the change log, and makes it where it has none. Leaves the schema `signalbox` out of what MikroORM's schema
- * generator compares, because it would drop what it does not know. Can be called again at any time.
+ * Checks that the database has the change log, and makes it if not. Excludes the schema `signalbox` from the comparison of MikroORM's
+ * schema generator, which would drop tables that it does not know. May be called again at any time.
  *
- * @throws ConfigurationError where the server cannot have it, or the role may not make or use it, with the SQL that helps
+ * @throws ConfigurationError if the server cannot have the log, or if the role may not make or use it, with the SQL that helps
  */
 export async function prepareLog(em: EntityManager, settings: Shape, logger: Logger): Promise<void> {
   ignoreSchema(em);
@@ -261,9 +261,9 @@ export async function prepareLog(em: EntityManager, settings: Shape, logger: Log
 }
 
 /**
- * Looks whether the application could have its change log, and changes nothing.
+ * Checks whether the application could have its change log, and changes nothing.
  *
- * @throws ConfigurationError as `prepareLog` would
+ * @throws ConfigurationError as `prepareLog` does
  */
 export async function checkLog(em: EntityManager, settings: Shape): Promise<void> {
   const client = await connect(em);
@@ -298,7 +298,7 @@ async function fitServer(client: StatementConnection): Promise<Server> {
   return server;
 }
 
-/** The statements of the log do without, but every read of the application, MikroORM's own among them, would be wrong. */
+/** The log's own statements work with these settings, but every read of the application and of MikroORM would be wrong. */
 function unreadableTexts({ unreadable, role }: Server): ConfigurationError {
   const resets = plainSettings.filter(({ name }) => unreadable.includes(name));
   const options = plainSettings.map(({ name, value }) => `-c ${name}=${value}`).join(' ');
@@ -354,7 +354,7 @@ async function usableLog(client: StatementConnection, role: string): Promise<Fou
   return found;
 }
 
-/** How the tables were made, and what the server does not promise of them. */
+/** How the tables were made, and which guarantees the server does not give for them. */
 interface Found {
   readonly version: number;
   readonly slotMinutes: number;
@@ -373,7 +373,7 @@ function noteWeakness({ timeline, isAsynchronous }: Found, { durability }: Shape
     );
 }
 
-/** Brings tables that were made with other settings in line, where the role owns them and no transaction is in the way. */
+/** Adapts tables that were made with other settings, if the role owns them and no transaction holds them. */
 async function reshape(em: EntityManager, found: Found, settings: Shape, logger: Logger): Promise<void> {
   const changes = changesOf(found, settings);
   if (changes.length === 0) return;

@@ -7,13 +7,13 @@ import { type RunStatement, runStatement, type StatementConnection } from '../or
 import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';
 
-/** A transaction of more rows has its entry say which classes they are of, instead of the rows. */
+/** Above this number of rows in a transaction, its entry names the rows' classes instead of the rows. */
 export const mostRows = 100_000;
 
 /**
- * Appends what a transaction did, by one statement on its own connection: the database puts the rows as they are stored behind what
- * is known of them here. It has to be the last statement, while the transaction holds the locks of its rows: the transaction
- * that writes one of them next has its entry behind this one.
+ * Appends what a transaction did, by one statement on the transaction's connection. The database adds the rows as they are stored to what
+ * this process knows of them. It has to be the last statement, while the transaction holds the locks of its rows: then the transaction that
+ * writes one of them next appends its entry after this one.
  *
  * @param run runs the statement
  * @returns the id of the row
@@ -49,9 +49,9 @@ export async function append(
 }
 
 /**
- * For a statement that writes one row and appends its entry by itself.
+ * The first parameters of a statement that writes one row and appends its entry.
  *
- * @returns the entry up to the key of its row, what stands for one that is too long, and how long it may be
+ * @returns the entry up to the key of its row, the entry that replaces one that is too long, and the longest entry in bytes
  */
 export function headOfEntry(
   ...given: Parameters<typeof headOfEntries>
@@ -60,7 +60,10 @@ export function headOfEntry(
   return [head + row, untold, largest];
 }
 
-/** The same for several rows: the entry up to its rows, what stands for it, how long it may be, and each row up to its key. */
+/**
+ * The first parameters of a statement that writes several rows: the entry up to its rows, the entry that replaces it, the longest entry in
+ * bytes, and each row up to its key.
+ */
 export function headOfEntries(
   shape: RowShape,
   isNew: boolean,
@@ -77,7 +80,7 @@ export function headOfEntries(
 
 const parts = new WeakMap<RowShape, { readonly name: string; readonly row: string }>();
 
-/** What the rows of a shape begin with in every entry. */
+/** The beginning of each entry's rows of a shape. */
 function partsOf(shape: RowShape): { readonly name: string; readonly row: string } {
   const known = parts.get(shape);
   if (known) return known;
@@ -87,7 +90,7 @@ function partsOf(shape: RowShape): { readonly name: string; readonly row: string
   return made;
 }
 
-/** Rows that are linked to others come behind these, which may be new. */
+/** Sorts rows that are linked to others after those, which may be new. */
 function inOrder({ rows }: Pick<Stage, 'rows'>): readonly RowNote[] {
   const notes = [...rows.values()];
   return notes.some(({ isRelinked }) => isRelinked)
@@ -95,20 +98,23 @@ function inOrder({ rows }: Pick<Stage, 'rows'>): readonly RowNote[] {
     : notes;
 }
 
-/** Most transactions write rows of a few classes, in one order or another. */
+/** Statements by their shapes: most transactions write rows of a few classes, in varying order. */
 const statements = new Map<string, string>();
 const mostStatements = 1_000;
 
-/** The number of the statement's first parameter that is keys. */
+/** The number of the statement's first parameter that holds keys. */
 const firstKeys = 4;
 
-/** `$1`: the entry up to its rows, `$2`: what stands for one that is too long, `$3`: how long it may be, then the keys of each shape. */
+/**
+ * Parameters: `$1` the entry up to its rows, `$2` the entry that replaces one that is too long, `$3` the longest entry in bytes, then the
+ * keys of each shape.
+ */
 function appending(shapes: readonly RowShape[], texts: readonly string[]): string {
   const name = shapes.map(({ id }) => id).join();
   const known = statements.get(name);
   if (known) return known;
   const after = texts.length > 0 ? `json_build_array((${texts.join('), (')}))::text` : `'[]'`;
-  // Materialized: the rows would be read twice.
+  // Materialized, because the rows would be read twice otherwise.
   const entry = `with ${plainTexts}, entry as materialized (select $1 || ${after} || '}' as e from _plain)`;
   const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry returning id, (${formerTexts})`;
   if (statements.size >= mostStatements) statements.clear();
@@ -116,7 +122,7 @@ function appending(shapes: readonly RowShape[], texts: readonly string[]): strin
   return text;
 }
 
-/** What is known of a row before it is read. */
+/** What this process knows of a row before the statement reads it. */
 function entryRow({ row, shape, list, key }: ListedRow<RowNote>): EntryRow {
   const { meta, schema, before, origin } = row;
   return {

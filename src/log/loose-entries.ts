@@ -3,45 +3,40 @@ import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
 import type { Entry } from './entry.js';
 
-/** What is written to the log outside of any transaction. */
+/** An entry that is written to the log outside of any transaction. */
 export type LooseEntry = Pick<Entry, 'orders' | 'rechecks' | 'signals'>;
 
-/** How long an attempt that failed waits to be made again at first, and at most, in milliseconds. */
+/** The first and the longest wait before a failed attempt is repeated, in milliseconds. */
 const firstRetry = 100;
 const longestRetry = 5_000;
 
 /**
- * Entries of the log that are no part of a transaction: orders such as the end of a user's connections. They are written in the order
- * in which they were given, all that wait at once, and stay here until the database has taken them. Where its answer was lost they are
- * written twice; readers know them by their ids.
+ * Entries of the log that are no part of a transaction, for example commands such as the end of a user's connections. All that wait are
+ * written at once, in the order in which they were added, and stay here until the database has taken them. If the database's answer is
+ * lost, they are written twice; readers recognize them by their ids.
  */
 export class LooseEntries {
-  readonly #write: (entries: readonly string[]) => Promise<void>;
-  readonly #logger: () => Logger;
   #waiting: { readonly text: string; readonly tried: () => void }[] = [];
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #retryAfter = firstRetry;
 
   /**
-   * @param write in one statement, in their order; rejects where none was written
+   * @param write writes entries in one statement, in their order; rejects if none was written
    * @param most how many may wait
    */
   constructor(
-    write: (entries: readonly string[]) => Promise<void>,
-    logger: () => Logger,
+    private readonly write: (entries: readonly string[]) => Promise<void>,
+    private readonly logger: () => Logger,
     private readonly most = 10_000,
-  ) {
-    this.#write = write;
-    this.#logger = logger;
-  }
+  ) {}
 
-  /** Resolves once it stands in the log, or cannot be written for now and is kept. Rejects where too many wait already. */
+  /** Resolves when the log has the entry, or when it cannot be written yet and is kept. Rejects if too many wait already. */
   add(entry: LooseEntry): Promise<void> {
     if (this.#waiting.length >= this.most)
       return Promise.reject(
         new Error(
-          `${this.most} connection commands and rechecks wait for the database already: other processes will not hear this one.`,
+          `${this.most} connection commands and rechecks wait for the database already: other processes will not receive this one.`,
         ),
       );
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -51,7 +46,7 @@ export class LooseEntries {
     return promise;
   }
 
-  /** Tries once more to write what waits; what cannot be written is lost, and logged. */
+  /** Tries once more to write the waiting entries; those that still cannot be written are lost, and logged. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -61,9 +56,12 @@ export class LooseEntries {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiting.length > 0)
-      this.#logger().error('Orders to other processes could not be written to the change log before the end.', {
-        count: this.#waiting.length,
-      });
+      this.logger().error(
+        'Commands, rechecks and signals for other processes could not be written to the change log before it stopped.',
+        {
+          count: this.#waiting.length,
+        },
+      );
     this.#waiting = [];
   }
 
@@ -78,7 +76,7 @@ export class LooseEntries {
     const entries = this.#waiting;
     this.#waiting = [];
     try {
-      await this.#write(entries.map(({ text }) => text));
+      await this.write(entries.map(({ text }) => text));
       this.#retryAfter = firstRetry;
     } catch (error) {
       this.#waiting = [...entries, ...this.#waiting];
@@ -89,8 +87,8 @@ export class LooseEntries {
 
   #tryAgain(error: unknown): void {
     if (this.#retryAfter === firstRetry)
-      this.#logger().warn(
-        'Orders to other processes cannot be written to the change log. They are kept, and tried again.',
+      this.logger().warn(
+        'Commands, rechecks and signals for other processes cannot be written to the change log. They are kept, and tried again.',
         {
           error,
         },

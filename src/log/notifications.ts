@@ -5,42 +5,41 @@ import { ConnectionPool, type LoneConnection } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { runStatement, writeConnection } from '../orm/statements.js';
 
-/** Hears what any process notifies one channel of. None of its methods may throw. */
+/** Receives what any process notifies on one channel. None of its methods may throw. */
 export interface NotificationListener {
   /** @param isOwn whether this process sent it */
   heard(payload: string, isOwn: boolean): void;
-  /** From now on everything is heard. What was sent before, since `down`, was not. */
+  /** Called when the listener hears everything from now on. It did not hear what was sent since `down`. */
   up(): void;
-  /** Nothing is heard any more. Called again with each attempt that fails. */
+  /** Called when the listener hears nothing any more, and again after each failed attempt to reconnect. */
   down(error: unknown): void;
 }
 
-/** How long the listener waits after the first attempt to connect that failed, and at most, in milliseconds. */
+/** The first and the longest wait after a failed attempt to connect, in milliseconds. */
 const firstRetry = 100;
 const longestRetry = 5_000;
 
-/** How often the connection is tried, and how long it may take to answer, in milliseconds. */
+/** How often the connection is checked, and how long it may take to answer, in milliseconds. */
 const checkInterval = 15_000;
 const patience = 5_000;
 
-/** The payloads of one statement reach everybody in their order, with the commit of the statement. */
+/** All listeners receive the payloads of one statement in their order, with the commit of the statement. */
 const notifyStatement = { text: 'select pg_notify($1, payload) from unnest($2::text[]) payload' };
 
 const all = new WeakMap<object, Notifications>();
 
 /**
- * PostgreSQL's LISTEN and NOTIFY of one database: one connection of this process outside of the pool, as long as it has a listener. It is
- * at most once: what is sent while the connection is away is not heard, and `up` says that it was away.
+ * PostgreSQL's LISTEN and NOTIFY of one database. It holds one connection of this process outside of the pool, as long as it has a
+ * listener. Delivery is at most once: what is sent while the connection is away is lost, and `up` reports that.
  *
- * A database of one connection, such as PGlite, has one process: nothing is heard there.
+ * A database of one connection, such as PGlite, has one process: there is nothing to listen to.
  *
- * A pooler in transaction mode lets LISTEN pass and no notification back. So the connection sends itself one before it counts as up,
- * and then every 15 s, which also finds a connection that died without a word.
+ * A pooler in transaction mode accepts LISTEN and delivers no notification. So the connection sends itself a notification before it counts
+ * as up, and again every 15 s, which also finds a connection that died silently.
  */
 export class Notifications {
-  readonly #orm: OrmRoot;
   readonly #listeners = new Map<string, Set<NotificationListener>>();
-  /** The channel on which the connection hears itself. */
+  /** The channel on which the connection sends itself notifications. */
   readonly #self = `signalbox_${randomUUID()}`;
   #connection: LoneConnection | undefined;
   #isUp = false;
@@ -49,9 +48,7 @@ export class Notifications {
   #timer: NodeJS.Timeout | undefined;
   #echo: PromiseWithResolvers<void> | undefined;
 
-  private constructor(orm: OrmRoot) {
-    this.#orm = orm;
-  }
+  private constructor(private readonly orm: OrmRoot) {}
 
   static of(orm: OrmRoot): Notifications {
     const known = all.get(orm.em.config) ?? new Notifications(orm);
@@ -59,12 +56,12 @@ export class Notifications {
     return known;
   }
 
-  /** Whether everything is heard at the moment. */
+  /** Whether the connection hears everything at the moment. */
   get isUp(): boolean {
     return this.#isUp;
   }
 
-  /** @returns what ends it; the last listener closes the connection */
+  /** @returns a function that ends it; the last listener closes the connection */
   listen(channel: string, listener: NotificationListener): () => Promise<void> {
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
@@ -74,9 +71,9 @@ export class Notifications {
   }
 
   /**
-   * Sends to all processes that listen, also without listening. Equal payloads of one call are heard once.
+   * Sends payloads to all listening processes; this process need not listen itself. Listeners receive equal payloads of one call once.
    *
-   * @param payloads at most 7,999 bytes each; where one is longer, none is sent
+   * @param payloads at most 7,999 bytes each; if one is longer, none is sent
    * @throws what the database throws
    */
   async notify(channel: string, payloads: readonly string[]): Promise<void> {
@@ -85,7 +82,7 @@ export class Notifications {
       await this.#connection.query(notifyStatement.text, [channel, payloads]);
       return;
     }
-    const connection = writeConnection(this.#orm.em);
+    const connection = writeConnection(this.orm.em);
     await connection.ensureConnection();
     await runDetached(() => runStatement(connection.getClient(), notifyStatement, [channel, payloads]));
   }
@@ -113,7 +110,7 @@ export class Notifications {
     this.#isOpening = true;
     clearTimeout(this.#timer);
     try {
-      const pool = ConnectionPool.of(this.#orm);
+      const pool = ConnectionPool.of(this.orm);
       if (await pool.hasConnections()) await this.#begin(await pool.openAlone(patience));
     } catch (error) {
       this.#lose(error);
@@ -131,7 +128,7 @@ export class Notifications {
     connection.on('end', () => this.#lose(new Error('The database ended the connection.'), connection));
     await connection.query(`listen "${this.#self}"`);
     await this.#hearItself(connection);
-    // Those that begin to listen meanwhile come last.
+    // Channels that are added meanwhile come last.
     for (const channel of this.#listeners.keys()) await connection.query(`listen "${channel}"`);
     if (this.#listeners.size === 0) await this.#close();
     else this.#rise(connection);
@@ -158,7 +155,7 @@ export class Notifications {
     }
   }
 
-  /** @throws Error where the notification does not come back in time */
+  /** @throws Error if the notification does not come back in time */
   async #hearItself(connection: LoneConnection): Promise<void> {
     const echo = Promise.withResolvers<void>();
     this.#echo = echo;

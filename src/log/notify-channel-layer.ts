@@ -7,43 +7,43 @@ import {
 import type { OrmRoot } from '../orm/orm-root.js';
 import { Notifications } from './notifications.js';
 
-/** The channel of PostgreSQL on which all processes listen. */
+/** The PostgreSQL channel on which all processes listen. */
 const postgresChannel = 'signalbox_messages';
 
 /** The longest payload of a notification, in bytes. */
 const longestPayload = 7_999;
 
-/** How much one statement sends, in bytes, unless one message alone is longer. */
+/** How many bytes one statement sends; a single longer message still goes alone. */
 const largestStatement = 262_144;
 
-/** What a message waits with until a statement sends it. */
+/** A message that waits for a statement to send it. */
 interface Waiting {
   readonly payloads: readonly string[];
   readonly size: number;
   readonly sent: PromiseWithResolvers<void>;
 }
 
-/** A message of which some pieces have come. */
+/** A message of which some pieces have arrived. */
 interface Incomplete {
   readonly key: string;
   text: string;
 }
 
 /**
- * The channel layer of several processes that share nothing but their PostgreSQL, over LISTEN and NOTIFY. All processes get every
- * message, and drop those for which they have no member. It shares the connection of the change log's doorbell.
+ * The channel layer of several processes that share only their PostgreSQL, over LISTEN and NOTIFY. All processes receive every message, and
+ * drop those for groups without a member of theirs. It shares the connection of the change log's doorbell.
  */
 export class NotifyChannelLayer extends BrokerChannelLayer {
-  readonly #orm: OrmRoot;
-
-  constructor(orm: OrmRoot, options: BrokerOptions = {}) {
-    // The connection looks after itself; this only finds one that takes what is sent and passes nothing on.
+  constructor(
+    private readonly orm: OrmRoot,
+    options: BrokerOptions = {},
+  ) {
+    // The connection checks itself; this heartbeat only finds a server that accepts messages and delivers none.
     super({ heartbeat: 60_000, ...options });
-    this.#orm = orm;
   }
 
   protected open(events: BrokerEvents): Promise<BrokerConnection> {
-    const notifications = Notifications.of(this.#orm);
+    const notifications = Notifications.of(this.orm);
     const connection = new NotifyConnection(notifications, events);
     return new Promise((resolve, reject) => {
       const stop = notifications.listen(postgresChannel, {
@@ -60,8 +60,8 @@ export class NotifyChannelLayer extends BrokerChannelLayer {
 }
 
 /**
- * As long as PostgreSQL's notifications are heard. One statement at a time sends everything that waits; a message that is too long for a
- * notification goes as several, in one transaction, which arrive one behind the other or not at all.
+ * A connection over PostgreSQL's notifications; it lasts while they are heard. One statement at a time sends everything that waits. A
+ * message that is too long for one notification goes as several in one transaction, which arrive in a row or not at all.
  */
 class NotifyConnection implements BrokerConnection {
   readonly #waiting: Waiting[] = [];
@@ -77,7 +77,7 @@ class NotifyConnection implements BrokerConnection {
     private readonly events: BrokerEvents,
   ) {}
 
-  /** Everything arrives here anyway. */
+  /** All messages arrive here without a subscription. */
   async subscribe(): Promise<void> {}
 
   unsubscribe(): void {}
@@ -128,7 +128,7 @@ class NotifyConnection implements BrokerConnection {
 
   async #send(): Promise<void> {
     this.#isSending = true;
-    // What is sent within this turn goes along.
+    // Messages that are sent within this turn of the event loop join this statement.
     await Promise.resolve();
     while (this.#waiting.length > 0) await this.#sendTogether(this.#take());
     this.#isSending = false;
@@ -143,7 +143,10 @@ class NotifyConnection implements BrokerConnection {
     return this.#waiting.splice(0, count === -1 ? this.#waiting.length : Math.max(1, count));
   }
 
-  /** A statement that fails has sent nothing; what the database refuses of one message must not fail those beside it. */
+  /**
+   * Sends messages one by one after a statement for all of them failed and sent nothing: if the database refuses one message, the others
+   * must not fail with it.
+   */
   async #sendTogether(messages: readonly Waiting[]): Promise<void> {
     try {
       this.events.signal.throwIfAborted();
@@ -159,9 +162,12 @@ class NotifyConnection implements BrokerConnection {
   }
 }
 
-/** `id left key text` and, where that is too long, the rest of the text as `id left text`; `left` says how many follow. */
+/**
+ * The payloads of a message: `id left key text`, and if that is too long, the rest of the text as `id left text`; `left` says how many
+ * follow.
+ */
 function toPayloads(id: string, key: string, text: string): readonly string[] {
-  // Group names may have zeros, which PostgreSQL's texts cannot have, and spaces.
+  // Group names may contain zero characters, which PostgreSQL's texts cannot have, and spaces.
   const whole = `${encodeURIComponent(key)} ${text}`;
   const short = `${id} 0 ${whole}`;
   if (Buffer.byteLength(short) <= longestPayload) return [short];
@@ -173,7 +179,7 @@ function cut(bytes: Buffer, length: number): readonly string[] {
   const pieces: string[] = [];
   for (let start = 0; start < bytes.length; ) {
     let end = Math.min(start + length, bytes.length);
-    // Not within a character, whose other bytes begin with the bits 10.
+    // Does not split a character, whose later bytes begin with the bits 10.
     while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
     pieces.push(bytes.toString('utf8', start, end));
     start = end;
@@ -181,7 +187,7 @@ function cut(bytes: Buffer, length: number): readonly string[] {
   return pieces;
 }
 
-/** @throws Error for what no layer has sent */
+/** @throws Error for a payload that no channel layer has sent */
 function fromPayload(payload: string): { readonly id: string; readonly left: number; readonly rest: string } {
   const [header, id, left] = /^(\S+) (\d+) /.exec(payload) ?? [];
   if (header === undefined || id === undefined) throw new Error(`A notification on ${postgresChannel} is no message.`);

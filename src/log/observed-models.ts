@@ -3,34 +3,34 @@ import type { Watch } from '../orm/change-capture.js';
 import type { HiddenColumns } from '../orm/row.js';
 import type { RunStatement } from '../orm/statements.js';
 
-/** An application, as far as it observes models. */
+/** What the log needs to know about an application that observes models. */
 export interface ObservingUser {
-  /** Whether it wants to hear what was committed. */
+  /** Whether it receives commits. */
   readonly reads: boolean;
   isObserved(entity: EntityClass<object>): boolean;
-  /** Whether the row before a change is needed, and what its many-to-many relations held. */
+  /** Whether its observers need the row before a change and the former members of its many-to-many relations. */
   needsBefore(entity: EntityClass<object>): boolean;
-  /** Hidden and lazy properties that its observers need. */
+  /** Hidden and lazy properties whose values its observers need. */
   shownOf(entity: EntityClass<object>): Iterable<string>;
-  /** Hidden and lazy properties of which only has to be known whether they have changed. */
+  /** Hidden and lazy properties of which its observers only need to know whether they have changed. */
   comparedOf(entity: EntityClass<object>): Iterable<string>;
 }
 
-/** What the applications of a database together want to know of a model. */
+/** What the applications of a database need together of a model. */
 export interface ObservedModel {
-  /** The name of its class, which is the same in every process. */
+  /** The name of the model's class, which is the same in every process. */
   readonly model: string;
-  /** Whether the row before a change is needed, and what its many-to-many relations held. */
+  /** Whether an observer needs the row before a change and the former members of its many-to-many relations. */
   readonly needsBefore: boolean;
-  /** Hidden and lazy properties that observers show or read. */
+  /** Hidden and lazy properties whose values observers need. */
   readonly shown: readonly string[];
-  /** Hidden and lazy properties of which only has to be known whether they have changed. */
+  /** Hidden and lazy properties of which observers only need to know whether they have changed. */
   readonly compared: readonly string[];
 }
 
 /**
- * What one application observes is added to what others do, so that every process that writes logs it. A row that no application has
- * confirmed for a day is removed: no application has read changes of that model since.
+ * Adds what one application observes to what others do, so that every writing process logs it. A row that no application has confirmed for
+ * a day is removed: no application has read changes of that model since.
  */
 const declareStatement = {
   text: `with gone as (delete from signalbox.observed where at < clock_timestamp() - interval '1 day'
@@ -52,23 +52,23 @@ const readStatement = {
   text: 'select model, needs_before as "needsBefore", shown, compared from signalbox.observed order by model',
 };
 
-/** Reads the observed models, by name; none where no application has ever been started. */
+/** Reads the observed models, by name; empty if no application was ever started. */
 export async function readModels(run: RunStatement): Promise<ReadonlyMap<string, ObservedModel>> {
   const models = await run<ObservedModel>(readStatement, []);
   return new Map(models.map((model) => [model.model, model]));
 }
 
-/** What the applications of this process observe, and what those of all processes do, as the database says. */
+/** What the applications of this process observe, and what the database says that those of all processes do. */
 export class ObservedModels {
   #declared: ReadonlyMap<string, ObservedModel> = new Map();
 
-  /** @param users the applications of this process at the moment */
+  /** @param users the current applications of this process */
   constructor(
     private readonly em: EntityManager,
     private readonly users: ReadonlySet<ObservingUser>,
   ) {}
 
-  /** Whether an application has said what it observes. */
+  /** Whether an application has declared what it observes. */
   get isKnown(): boolean {
     return this.#declared.size > 0;
   }
@@ -77,7 +77,11 @@ export class ObservedModels {
     this.#declared = new Map();
   }
 
-  /** Says what the applications of this process observe. @returns whether that may be news to other processes */
+  /**
+   * Declares what the applications of this process observe.
+   *
+   * @returns whether that may be new to other processes
+   */
   async declare(run: RunStatement): Promise<boolean> {
     const models = this.#metas().flatMap((meta) => this.#wishedOf(meta) ?? []);
     if (models.length === 0) return false;
@@ -85,7 +89,11 @@ export class ObservedModels {
     return changed.length > 0;
   }
 
-  /** Learns what the applications of all processes observe. @returns whether that is news */
+  /**
+   * Reads what the applications of all processes observe.
+   *
+   * @returns whether that has changed
+   */
   async learn(run: RunStatement): Promise<boolean> {
     const declared = await readModels(run);
     const isNews = JSON.stringify([...declared]) !== JSON.stringify([...this.#declared]);
@@ -93,7 +101,7 @@ export class ObservedModels {
     return isNews;
   }
 
-  /** What is to be noted of each model. Everything in a process that only writes, where no application has said yet what is observed. */
+  /** What to note of each model. A process that only writes notes everything, as long as no application has declared what it observes. */
   watches(): ReadonlyMap<EntityClass<object>, Watch> {
     const isUnknown = !this.isKnown && ![...this.users].some(({ reads }) => reads);
     const watches = new Map<EntityClass<object>, Watch>();

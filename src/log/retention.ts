@@ -7,22 +7,22 @@ import { runStatement, type StatementConnection, writeConnection } from '../orm/
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf, lockOfPruning, slots } from './log-schema.js';
 
-/** After how many milliseconds the first look is taken, and another one where a slot could not be emptied. */
+/** Milliseconds until the first look, and until the next one if a slot could not be emptied. */
 const retryInterval = 60_000;
 
-/** PostgreSQL's codes for tables that are not there. */
+/** PostgreSQL's codes for missing tables. */
 const gone: ReadonlySet<string> = new Set(['3F000', '42P01']);
 
-/** Rows that the mark of a slot's width ago has not seen: a reader that is no later than a slot may not have read them either. */
+/** Rows that the mark of one slot's width ago did not see: a reader at most one slot late may not have read them either. */
 const unseenByMark = `(l.xid >= pg_snapshot_xmax(s.mark) or l.xid = any (array(select pg_snapshot_xip(s.mark))))`;
 
 /**
- * Empties the slots of the log that are old enough, one after the other. Nothing waits for it for longer than 200 ms: a slot that an open
- * transaction has written to, or that a dump reads, is left for the next look.
+ * Empties the old slots of the log one after the other. No statement waits for it for longer than 200 ms: it leaves a slot that an open
+ * transaction has written to, or that a dump reads, for the next look.
  *
- * A slot is emptied if its newest row is older than six slots, and if all of its rows were visible a slot's width ago (`mark`). The second
- * condition is about transactions that stayed open for long: their rows are old when they appear. Whatever is emptied moves the floor in
- * the same transaction, by which a reader that was later than a slot finds out.
+ * A slot is emptied if its newest row is older than six slots, and if all of its rows were visible one slot's width ago (`mark`). The
+ * second condition concerns transactions that stayed open for long: their rows are old when they become visible. Emptying a slot moves the
+ * floor in the same transaction, which tells a later reader that it has missed rows.
  */
 export class Retention {
   #timer: NodeJS.Timeout | undefined;
@@ -34,7 +34,7 @@ export class Retention {
     private readonly em: EntityManager,
     private readonly settings: Pick<ChangeLogSettings, 'slotMinutes'>,
     private readonly logger: Logger,
-    /** Told of each attempt that has failed. */
+    /** Called for each failed attempt. */
     private readonly failed: () => void = () => {},
     private readonly retryAfter = retryInterval,
   ) {}
@@ -44,7 +44,7 @@ export class Retention {
     this.#lookAfter(this.retryAfter);
   }
 
-  /** Waits for the look that is being taken. */
+  /** Waits for the running look. */
   async stop(): Promise<void> {
     this.#isStarted = false;
     clearTimeout(this.#timer);
@@ -52,7 +52,7 @@ export class Retention {
   }
 
   /**
-   * Empties what is old enough, unless another process does. Returns the slots that were emptied.
+   * Empties the old slots, unless another process does. Returns the slots that were emptied.
    *
    * @throws what the database throws, except that a slot was in use
    */
@@ -63,7 +63,7 @@ export class Retention {
       try {
         if (await this.#transact((transaction) => this.#empty(transaction, slot))) emptied.push(slot);
       } catch (error) {
-        // The reader makes tables that are gone.
+        // The reader makes missing tables.
         if (gone.has(codeOf(error))) return [];
         if (codeOf(error) !== lockTimeout) throw error;
         isInUse = true;
@@ -79,7 +79,7 @@ export class Retention {
     const [lock] = await run<{ isMine: boolean }>(transaction, `select ${lockOfPruning} as "isMine"`);
     if (!lock?.isMine) return false;
     await run(transaction, `lock table signalbox.log_${slot} in access exclusive mode`);
-    // A transaction may have written to it, and ended, while this one waited.
+    // A transaction may have written to the slot, and ended, while this one waited.
     if (!(await this.#isDue(transaction, slot))) return false;
     await run(
       transaction,
@@ -112,7 +112,7 @@ where marked_at <= clock_timestamp() - ${this.#slotsAgo(1)}`,
     return `interval '${this.settings.slotMinutes * count} minutes'`;
   }
 
-  /** Without the just-in-time compiler, which a server without statistics of the tables would start for nothing. */
+  /** Switches the just-in-time compiler off, which a server without statistics of the tables would start needlessly. */
   #transact<T>(work: (transaction: StatementConnection) => Promise<T>): Promise<T> {
     return writeConnection(this.em).transactional(async (transaction) => {
       await run(transaction, `select set_config('lock_timeout', '200ms', true), set_config('jit', 'off', true)`);
@@ -140,7 +140,7 @@ where marked_at <= clock_timestamp() - ${this.#slotsAgo(1)}`,
       });
   }
 
-  /** A warning where it goes on for longer than a slot, and then once for each: the log grows meanwhile. */
+  /** Logs a warning if failures go on for longer than a slot, and then once per slot, because the log grows meanwhile. */
   #noteFailure(reason: string, error?: unknown): void {
     this.#failures += 1;
     this.failed();

@@ -1,12 +1,12 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { StoredTicket, TicketStore } from '../authentication/ticket-store.js';
+import type { StoredTicket, TicketStore } from '../authentication/tickets.js';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { type RunStatement, statementRunner } from '../orm/statements.js';
-import type { Identity } from '../scope/identity.js';
+import type { Identity } from '../scope/scope-types.js';
 import type { ChangeLogSettings } from '../settings.js';
 
-/** How often expired tickets are removed by a process that issues some, in milliseconds. */
+/** The interval in milliseconds in which a process that issues tickets removes expired ones. */
 const sweepInterval = 10_000;
 
 const addStatement = {
@@ -14,7 +14,7 @@ const addStatement = {
   text: 'insert into signalbox.ticket (key, identity, origin, ends_at) values ($1, $2, $3, $4)',
 };
 
-/** Of two that delete one row, the second waits for the first, and finds nothing. */
+/** If two statements delete one row, the second waits for the first and finds nothing. */
 const takeStatement = {
   name: 'ticket',
   text: 'delete from signalbox.ticket where key = $1 returning identity, origin, ends_at as "endsAt"',
@@ -28,12 +28,12 @@ interface Row {
   readonly endsAt: Date | string;
 }
 
-/** The tickets of all processes of a database, in a table beside the change log: one that was issued here may open a socket elsewhere. */
+/** The tickets of all processes of a database, in a table beside the change log: a ticket of one process may open a socket on another. */
 export class TableTicketStore implements TicketStore {
   readonly #run: RunStatement;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
-  /** @param ready resolves once the table is there */
+  /** @param ready resolves when the table exists */
   constructor(
     em: EntityManager,
     settings: Pick<ChangeLogSettings, 'preparedStatements'>,
@@ -58,7 +58,7 @@ export class TableTicketStore implements TicketStore {
     return { identity: identityFrom(row.identity), origin: row.origin ?? undefined, endsAt };
   }
 
-  /** By the clock of the application, which is also the one that says when a ticket ends. */
+  /** Removes expired tickets, by the application's clock, which also sets their expiry. */
   #sweep(): void {
     const now = this.clock.elapsed();
     if (now - this.#sweptAt < sweepInterval) return;

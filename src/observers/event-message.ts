@@ -1,31 +1,31 @@
 import type { ModelChange } from '../log/entry.js';
 import type { Observer } from './observer.js';
 
-/** What one commit, or one signal, is to one observer: on its way to the subscriptions in the groups before and after it. */
+/** One commit or one signal, for one observer: sent to the subscriptions in its groups before and after the change. */
 export interface EventMessage {
   readonly observer: Observer;
-  /** The number of the commit among those whose events this process has sent: for logs, and for developers. */
+  /** The number of the commit among those whose events this process has sent, for logs and the explorer. */
   readonly commit: number;
-  /** The read of the change log that found it; Infinity where it does not come from there. */
+  /** The read of the change log that found the commit; Infinity if it does not come from the log. */
   readonly batch: number;
   readonly pk: unknown;
   readonly before: readonly string[];
   readonly after: readonly string[];
-  /** All of them, each once. */
+  /** All groups, each once. */
   readonly groups: readonly string[];
-  /** JSON text, encoded once. Absent where the row is in no group any more. */
+  /** The event's data as JSON text, encoded once. Undefined if the row is in no group any more. */
   readonly data?: string;
-  /** The data for clients with rights, keyed by what rightsKey makes of these. */
+  /** The data for clients with rights, by the key that rightsKey makes of these. */
   readonly dataByRights?: Readonly<Record<string, string>>;
-  /** Of an observer that judges the row as it was. */
+  /** The change itself, for an observer that judges the row as it was before. */
   readonly change?: ModelChange;
-  /** The request that caused it. */
+  /** The request that caused the event. */
   readonly origin?: string;
-  /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
+  /** The trace of the commit, as W3C `traceparent`; undefined without tracing. */
   readonly cause?: string;
 }
 
-/** Asks the subscriptions in some groups of an observer whether they are still granted. */
+/** Asks again whether the subscriptions in some groups of an observer are still allowed. */
 export interface RecheckMessage {
   readonly observer: Observer;
   readonly recheck: readonly string[];

@@ -21,30 +21,30 @@ import { type Observer, shortGroups } from './observer.js';
 import type { Revocation } from './revocation.js';
 import type { SubscriptionIndex, SubscriptionRecord } from './subscriptions.js';
 
-/** How many deliveries there are in one turn of the event loop before other work has its own. */
+/** The number of deliveries in one turn of the event loop, before other work gets its turn. */
 const slice = 250;
 
-/** One change or signal as it is shown: once for each of the rights that its serializer knows. */
+/** One change or signal as its serializer shows it, once for each combination of rights. */
 type Shown = Pick<EventMessage, 'data' | 'dataByRights'>;
 
-/** Which commit a message is of. */
+/** The commit that a message comes from. */
 type Source = Pick<EventMessage, 'commit' | 'batch' | 'cause'>;
 
-/** What observes the rows of one entity. */
+/** The observers and revocations of one entity's rows. */
 interface Listeners {
   readonly unitOfWork: UnitOfWork;
   readonly observers: readonly Observer[];
-  /** What takes away the right to hear of an observer's events. */
+  /** The rules that take away the right to receive an observer's events. */
   readonly revoking: readonly { readonly observer: Observer; readonly revocation: Revocation }[];
 }
 
-/** A row before or after a change, and the groups that each observer gives it. */
+/** A row before or after a change, and its groups for each observer. */
 interface Side {
   readonly row: LoggedRow;
   readonly groups: ReadonlyMap<Observer, readonly string[]>;
 }
 
-/** What a commit means to the subscriptions of this process. */
+/** The effects of a commit on the subscriptions of this process. */
 class Outcome {
   readonly rechecks = new Map<Observer, Set<string>>();
   readonly events: EventMessage[] = [];
@@ -55,11 +55,11 @@ class Outcome {
   }
 }
 
-/** The observers of which a change or a signal could not be told yet, because the database failed in passing. */
+/** The observers that a change or a signal has not reached yet, because the database failed temporarily. */
 class PassingFailures {
   readonly #errors = new Map<Observer, unknown>();
 
-  /** @returns whether it is one of those that pass */
+  /** @returns whether the failure is temporary */
   note(observer: Observer, error: unknown): boolean {
     if (!isPassingFailure(error)) return false;
     this.#errors.set(observer, error);
@@ -70,28 +70,28 @@ class PassingFailures {
     return this.#errors.has(observer);
   }
 
-  /** @throws the first one, if there is any */
+  /** @throws the first failure, if there is one */
   throwFirst(): void {
     for (const error of this.#errors.values()) throw error;
   }
 }
 
-/** A commit whose signals are what they were when they were sent. */
+/** A commit whose signals are decoded payloads. */
 export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'orders'> {
   readonly signals: readonly SignalSent[];
 }
 
 /**
- * Commits -> events of their observers -> subscriptions, in the order of the commits. Groups, serializers and bodies run here, once per
- * change and only where a subscription of this process is in one of the groups. One that throws is logged: neither the writer nor the
- * other observers notice. Where the database fails in passing, what needs it is done again, and later commits wait; where it goes on failing,
- * the subscriptions concerned have missed the change.
+ * Turns commits into events of their observers and hands these to subscriptions, in the order of the commits. Group methods, serializers
+ * and bodies run here, once per change, and only if a subscription of this process is in one of the groups. If one throws, the error is
+ * logged; the writer and the other observers are not affected. If the database fails temporarily, the work is repeated and later commits
+ * wait; if it fails for too long, the subscriptions concerned count as having missed the change.
  */
 export class EventPublisher {
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
   readonly #listeners = new Map<object, Listeners>();
-  /** An observer that no subscription of this process listens to need not be asked; developers want to know all the same. */
+  /** Whether observers without a subscription in this process run too, for the explorer. */
   readonly #tellsDevelopers: boolean;
 
   constructor(
@@ -103,31 +103,35 @@ export class EventPublisher {
     /** Undefined without an explorer. */
     private readonly inspector: ChangeInspector | undefined,
     private readonly resolve: <T>(provider: ConcreteClass<T>) => T,
-    /** For how many milliseconds work is done again that the database fails. */
+    /** Milliseconds in which work is repeated after a failure of the database. */
     private readonly retryTimeLimit: number,
-    /** Called where the subscriptions to some observers have missed a change. */
+    /** Called when the subscriptions to some observers have missed a change. */
     private readonly missed: (reason: string, observers: ReadonlySet<Observer>) => void,
   ) {
     this.#tellsDevelopers = inspector !== undefined || activity !== undefined;
   }
 
-  /** In a later turn of the event loop: the reply of the request that committed leaves first. @param batch the read that found them */
+  /**
+   * Publishes commits in a later turn of the event loop, so that the reply of the request that committed leaves first.
+   *
+   * @param batch the read that found the commits
+   */
   publish(commits: readonly PublishedCommit[], batch = Number.POSITIVE_INFINITY): void {
     const turned = nextTurn();
     const publish = async (): Promise<void> => {
       await turned;
       for (const commit of commits) await this.#publish(commit, batch);
     };
-    // Deliveries are no part of the request that sends a signal.
+    // Deliveries do not belong to the request that sends a signal.
     this.#tail = runDetached(() => this.#tail.then(publish));
   }
 
-  /** Resolves when all that was published until now has been handed to the subscriptions. */
+  /** Resolves when everything published until now has been handed to the subscriptions. */
   idle(): Promise<void> {
     return this.#tail;
   }
 
-  /** Whether a subscription of this process, or a developer, would hear of a change of the rows of a class, or be asked again because of it. */
+  /** Whether a subscription of this process or the explorer would receive a change of the class' rows, or be rechecked because of it. */
   isHeard(entity: ModelChange['entity']): boolean {
     const { observers, revoking } = this.#heardOf({ entity });
     return observers.length + revoking.length > 0;
@@ -143,14 +147,14 @@ export class EventPublisher {
     }
     for (const change of changes) await this.#readChange(change, source, outcome);
     for (const signal of signals) await this.#readSignal(signal, source, outcome);
-    // Rights that the commit took away are asked for before all that it changed.
+    // Rights that the commit took away are rechecked before any of its events is sent.
     const asking = [...outcome.rechecks].map(
       ([observer, groups]): RecheckMessage => ({ observer, recheck: [...groups], ...originOf(commit) }),
     );
     if (asking.length + outcome.events.length > 0) await this.#deliver([...asking, ...outcome.events]);
   }
 
-  /** Does work for observers, and does it again for those of which the database has failed in passing. */
+  /** Does work for observers, and repeats it for those whose work failed because of a temporary failure of the database. */
   async #tellAll(
     observers: Iterable<Observer>,
     work: (left: ReadonlySet<Observer>, failures: PassingFailures) => Promise<void>,
@@ -165,11 +169,11 @@ export class EventPublisher {
     try {
       await outlastFailures(attempt, { timeLimit: this.retryTimeLimit });
     } catch (error) {
-      this.logger.error('The database failed for too long while a change was announced.', {
+      this.logger.error('The database failed for too long while the events of a change were made.', {
         observers: [...left].map(({ id }) => id),
         error,
       });
-      this.missed('The database failed for too long while a change was announced.', left);
+      this.missed('The database failed for too long while the events of a change were made.', left);
     }
   }
 
@@ -188,7 +192,7 @@ export class EventPublisher {
     });
   }
 
-  /** The row before and the row after are two entities, each in a context of its own, and made once for all that look at them. */
+  /** Handles one change. The row before and the row after are two entities, each in a context of its own, made once for all observers. */
   async #tryChange(
     change: ModelChange,
     listeners: Listeners,
@@ -207,11 +211,11 @@ export class EventPublisher {
         await this.#tell(change, listeners, { before, after }, source, outcome, failures);
       });
     } catch (error) {
-      this.logger.error('A change could not be announced.', { model: meta.className, key: change.key, error });
+      this.logger.error('A change could not be sent as an event.', { model: meta.className, key: change.key, error });
     }
   }
 
-  /** Of what observes the rows of an entity, what some subscription of this process listens to. */
+  /** The observers and revocations of an entity that some subscription of this process listens to. */
   #heardOf({ entity }: Pick<ModelChange, 'entity'>): Listeners {
     const { unitOfWork, observers, revoking } = this.#listeners.get(entity) ?? this.#listenersOf({ entity });
     const { heard } = this.index;
@@ -235,7 +239,10 @@ export class EventPublisher {
     return listeners;
   }
 
-  /** An entity is made of the row for the groups that its key does not say. One that fails leaves the others as they are. */
+  /**
+   * The groups of a row. An entity is made only for groups that the row's key does not determine. If one group method throws, the others
+   * still count.
+   */
   async #sideOf(
     row: LoggedRow,
     { observers, revoking }: Listeners,
@@ -243,7 +250,7 @@ export class EventPublisher {
     failures: PassingFailures,
   ): Promise<Side> {
     const pk = row.key;
-    // A membership may have moved from one room to another: the groups before count as well.
+    // A membership may have moved from one room to another, so the groups before the change count as well.
     for (const { observer, revocation } of revoking) {
       const fail = this.#unasked(observer);
       try {
@@ -275,7 +282,7 @@ export class EventPublisher {
     });
   }
 
-  /** One event for each observer whose groups are known, in the context of the row after the change, if there is one. */
+  /** Makes one event for each observer whose groups are known, in the context of the row after the change, if there is one. */
   async #tell(
     change: ModelChange,
     { unitOfWork, observers }: Listeners,
@@ -290,7 +297,7 @@ export class EventPublisher {
     const shown = new Map<SerializerClass, Promise<Shown>>();
     let key: unknown;
     for (const observer of observers) {
-      // What takes rights away may have failed alone: no event is to be made twice.
+      // Only the revocations may have failed: an event must not be made twice.
       if (failures.has(observer)) continue;
       if ((before && !before.groups.has(observer)) || (after && !after.groups.has(observer))) continue;
       const sides = { before: before?.groups.get(observer) ?? [], after: after?.groups.get(observer) ?? [] };
@@ -318,7 +325,7 @@ export class EventPublisher {
     }
   }
 
-  /** @param shown what several observers that have one serializer show */
+  /** @param shown what observers that share a serializer have shown already */
   #showRow(
     observer: Observer,
     row: LoggedRow,
@@ -348,13 +355,13 @@ export class EventPublisher {
     return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
 
-  /** The other observers of a change are called nevertheless. */
+  /** Logs a failed observer. The other observers of the change still run. */
   #noteUntold({ id }: Observer, pk: unknown, error: unknown): void {
-    this.logger.error('A change could not be announced.', { observer: id, pk, error });
+    this.logger.error('A change could not be sent as an event.', { observer: id, pk, error });
   }
 
   #unasked({ id }: Observer): (error: unknown) => void {
-    return (error) => this.logger.error('Subscriptions could not be asked again.', { observer: id, error });
+    return (error) => this.logger.error('Subscriptions could not be rechecked.', { observer: id, error });
   }
 
   // Signals
@@ -384,7 +391,7 @@ export class EventPublisher {
       await this.#tellSignal(observer, sent, source, outcome);
     } catch (error) {
       if (failures.note(observer, error)) return;
-      this.logger.error('A signal could not be announced.', { observer: observer.id, error });
+      this.logger.error('A signal could not be sent as an event.', { observer: observer.id, error });
     }
   }
 
@@ -433,8 +440,8 @@ export class EventPublisher {
   // To the subscriptions
 
   /**
-   * What one commit means to a subscription reaches it together, so that it can leave in one write. A large audience gets it in
-   * slices: other work has its turn between them.
+   * Hands a subscription everything that one commit means to it at once, so that it can leave in one write. A large audience is served in
+   * slices, with turns of other work between them.
    */
   async #deliver(messages: readonly ObserverMessage[]): Promise<void> {
     const audiences = messages.map((message) =>
@@ -455,7 +462,7 @@ export class EventPublisher {
     }
   }
 
-  /** Tells developers. */
+  /** Shows the change in the explorer. */
   #inspect(
     observer: Observer,
     { commit }: Source,
@@ -496,12 +503,12 @@ function messagesByRecord(
   return byRecord;
 }
 
-/** Rows of a subclass are rows of the model too. */
+/** Whether the changed row belongs to the model; rows of a subclass do too. */
 export function isOfModel({ entity }: Pick<ModelChange, 'entity'>, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 
-/** A row as the log has it shows itself where its serializer needs no entity; a payload is serialized as it is. */
+/** Shows a row of the log directly if its serializer needs no entity. A signal's payload is serialized as it is. */
 async function showLogged(serializer: SerializerClass, subject: object, context: SerializerContext): Promise<unknown> {
   if (!(subject instanceof LoggedRow)) return (await serializeAll(serializer, [subject], context))[0];
   const shared = withOneOfEach(context);
@@ -510,7 +517,7 @@ async function showLogged(serializer: SerializerClass, subject: object, context:
   return shown ?? (await serializeAll(serializer, [subject.entity], context))[0];
 }
 
-/** What other tables say of the row is read where the commit has not said it. Undefined where an entity is needed. */
+/** Shows a row of the log, reading from other tables what the commit does not contain. Undefined if an entity is needed. */
 async function showStored(plan: RowPlan, row: LoggedRow, context: SerializerContext): Promise<unknown> {
   const shown = await plan.showStored?.(row.stored, context);
   if (shown || !plan.showBoth) return shown;
@@ -521,12 +528,12 @@ async function showStored(plan: RowPlan, row: LoggedRow, context: SerializerCont
   return now && plan.showBoth(row.stored, now, context);
 }
 
-/** What a client will have: keys that are neither a text nor a number go through JSON. */
+/** The key as a client receives it: keys that are neither text nor number go through JSON. */
 function asJson(key: unknown): unknown {
   return typeof key === 'string' || Number.isFinite(key) ? key : JSON.parse(encodeData(key));
 }
 
-/** The request that asks, or whose commit has subscriptions asked again. */
+/** The request that made the commit, or asked for its rechecks. */
 function originOf({ changes, signals, rechecks }: PublishedCommit): { readonly origin?: string } {
   const origin = [...changes, ...signals, ...rechecks].find((each) => each.origin !== undefined)?.origin;
   return origin === undefined ? {} : { origin };

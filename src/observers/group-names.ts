@@ -2,7 +2,7 @@ import { ConfigurationError } from '../errors.js';
 import { isUnloaded } from '../orm/model-entity.js';
 import type { Groups } from './observer-declaration.js';
 
-/** A method that yields the groups of a row, of a payload, or of the kwargs of a subscription. */
+/** A method that yields the groups of a row, of a payload, or of a subscription's kwargs. */
 export interface GroupsMethod {
   readonly consumer: string;
   readonly member: string;
@@ -10,28 +10,31 @@ export interface GroupsMethod {
   readonly method: (this: object, subject: unknown) => Groups;
 }
 
-/** Called with the reason why a name is no group. */
+/** Called with the reason if a name is no group. */
 export type LeaveOut = (fault: ConfigurationError) => void;
 
-/** What a template makes of a value that is missing, or has no text of its own. `null` and `NaN` are also the beginnings of words. */
+/**
+ * What a template string makes of a missing value, or of a value without a text of its own. `null` and `NaN` may also begin ordinary words.
+ */
 export const valueless = /undefined|null(?![a-z])|NaN(?![A-Za-z])|\[object \w+\]/;
 
-/** A value that a groups method read: of its subject, or of `this`. */
+/** A value that a groups method read, from its subject or from `this`. */
 interface Read {
-  /** `room.name` */
+  /** The path of the value, such as `room.name`. */
   readonly path: string;
   readonly value: unknown;
-  /** Whether it is an object that was asked for its text. */
+  /** Whether the value is an object that was converted to text. */
   readonly isConverted: boolean;
-  /** The object that it is a property of. */
+  /** The object whose property it is. */
   readonly owner: object;
   readonly ownerPath: string;
 }
 
 /**
- * Why a name that shows a missing value, such as `room-undefined`, is no group: rows and subscriptions would miss each other in it, or meet by mistake.
+ * Why a name that shows a missing value, such as `room-undefined`, is no group: rows and subscriptions would not meet in it, or meet by
+ * mistake.
  *
- * @returns undefined where the text is data: a client may well call its room "null"
+ * @returns undefined if the text is data: a client may well name its room "null"
  */
 export async function faultOf(
   groups: GroupsMethod,
@@ -46,12 +49,12 @@ export async function faultOf(
   return new ConfigurationError({
     class: groups.consumer,
     member: groups.member,
-    reason: `yields ${JSON.stringify(name)}, which is no group${reason}.`,
+    reason: `yields ${JSON.stringify(name)}, which cannot be a group${reason}.`,
     remedy,
   });
 }
 
-/** What was read last is likeliest. Where nothing was undefined, `user?.id` of null is. */
+/** The read that most likely gave the missing value: the last one. If none gave undefined, it was `user?.id` of null. */
 function culpritAmong(reads: readonly Read[], text: string): Read | undefined {
   if (text.startsWith('[')) return reads.findLast(({ isConverted }) => isConverted);
   const shown = reads.findLast(({ value }) => !isObject(value) && String(value) === text);
@@ -74,7 +77,7 @@ function causeOf(read: Read | undefined): { readonly reason: string; readonly re
   return { reason: `: ${path} is ${value}`, remedy: 'Yield no group where it is missing.' };
 }
 
-/** What the method reads when it is called once more, as far as that can be watched. */
+/** Calls the method once more and notes what it reads, as far as a proxy can see that. */
 async function readsOf({ self, method }: GroupsMethod, subject: unknown): Promise<readonly Read[]> {
   const reads: Read[] = [];
   try {
@@ -84,7 +87,7 @@ async function readsOf({ self, method }: GroupsMethod, subject: unknown): Promis
   return reads;
 }
 
-/** An object that notes what is read of it, and of the objects in it. Any other value is given back as it is. */
+/** An object that notes what is read from it and from the objects in it. Other values are returned unchanged. */
 function watched(value: unknown, path: string, reads: Read[]): unknown {
   if (!isObject(value)) return value;
   const owner = value;
@@ -99,7 +102,7 @@ function watched(value: unknown, path: string, reads: Read[]): unknown {
     reads.push({ path: inner, value: found, isConverted: false, owner, ownerPath: path });
     return watched(found, inner, reads);
   };
-  // Private fields and the insides of Map and Date are found in the object itself only.
+  // Private fields and the internals of Map and Date exist only in the object itself.
   const called = (found: Method, given: unknown[]): unknown => {
     try {
       return Reflect.apply(found, proxy, given);
@@ -107,7 +110,7 @@ function watched(value: unknown, path: string, reads: Read[]): unknown {
       return Reflect.apply(found, owner, given);
     }
   };
-  // Of an empty object, because a proxy of a frozen one may not show other values than it has.
+  // The proxy has an empty target, because a proxy of a frozen object may not show other values than that has.
   const proxy: object = new Proxy(
     {},
     {

@@ -18,9 +18,9 @@ import {
 } from './observer-declaration.js';
 import { type Revocation, type RevocationDeclaration, revocationDeclarations } from './revocation.js';
 
-/** An observer as the running application needs it. */
+/** An observer in the form that the running application needs. */
 export interface Observer {
-  /** Equal in every process of the application. */
+  /** Its id, equal in every process of the application. */
   readonly id: string;
   readonly consumer: Class;
   readonly member: string;
@@ -28,34 +28,38 @@ export interface Observer {
   readonly signal?: ObservedSignal;
   readonly serializer?: SerializerClass;
   readonly body?: (subject: never) => unknown;
-  /** The hidden and lazy properties that its body and its groups read of a row. */
+  /** The hidden and lazy properties of a row that its body and its groups read. */
   readonly reads: readonly string[];
-  /** Whether the row before a change has to be known: its groups may change with its columns, or its visibility is judged. */
+  /** Whether the row before a change is needed: its groups may change with its columns, or its visibility is checked. */
   readonly needsBefore: boolean;
   readonly only?: EventAction;
-  /** Whether a subscription with these kwargs asks for a row, in the place of groups of the row. */
+  /** Whether a subscription with these kwargs asks for a row; replaces the groups of the row. */
   readonly lets?: (kwargs: unknown, row: LoggedRow) => boolean;
-  /** Whether a slow client may be sent the last of several changes of a row only. */
+  /** Whether a slow client may receive only the last of several changes of a row. */
   readonly latest: boolean;
-  /** Whether events are sent as they are, without a call of the method. */
+  /** Whether events are sent unchanged, without a call of the method. */
   readonly passesThrough: boolean;
   readonly visibility?: Visibility;
-  /** Whether its serializer shows some fields to some clients only. */
+  /** Whether its serializer shows some fields only to clients with rights. */
   readonly hasRights: boolean;
-  /** What the permission of its subscriptions depends on; where there is any, what it said holds until that changes. */
+  /** What the permission of its subscriptions depends on. If there is any, the permission's answer holds until that changes. */
   readonly revocations: readonly Revocation[];
-  /** Whether its subscriptions say which groups they listen to; else all of them listen to one. */
+  /** Whether its subscriptions name the groups that they listen to; otherwise all of them listen to one group. */
   readonly hasGroups: boolean;
-  /** What its groups are called outside of it; the group of all where it declares none. */
+  /** The full names of its groups; that of the group of all rows if it declares none. */
   named(groups: readonly string[]): string[];
-  /** The groups of a row, where its key says them; undefined where the row has to be looked at. */
+  /** The groups of a row, if its key determines them; undefined if the row is needed. */
   readonly groupsOfKey?: (key: unknown) => string[];
-  /** The groups of a row or a payload. @param leaveOut called for each name that is none */
+  /**
+   * The groups of a row or a payload.
+   *
+   * @param leaveOut called for each name that is no group
+   */
   groupsOfRow(row: object, leaveOut: LeaveOut): Promise<string[]>;
   /**
    * The groups that a consumer joins for a subscription.
    *
-   * @throws ConfigurationError for a name that is none
+   * @throws ConfigurationError for a name that is no group
    */
   groupsOfSubscription(consumer: object, kwargs: unknown): Promise<string[]>;
 }
@@ -66,15 +70,15 @@ interface GroupMembers {
   readonly revokedBy: readonly Revoking[];
 }
 
-/** A declaration and the member that bears it. */
+/** A declaration and the member that it is on. */
 interface Revoking extends RevocationDeclaration {
   readonly member: string;
 }
 
-/** The group of an observer that declares none: every subscription hears of every row. */
+/** The group of an observer that declares none: every subscription receives every row. */
 export const everyRow = ['all'];
 
-/** The observers of a consumer class, those it inherits included. */
+/** The observers of a consumer class, including those it inherits. */
 export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Observer> {
   const declared = observerDeclarations.read(consumer);
   const forSignal = membersByObserver(consumer, signalGroupDeclarations.read(consumer), declared);
@@ -90,7 +94,7 @@ export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Ob
   return observers;
 }
 
-/** Whether one of these, observers or what revokes, hears of an entity. */
+/** Tests whether any of these observers or revocations observes an entity. */
 export function observedBy(
   listening: readonly { readonly model?: Class }[],
 ): (entity: { readonly prototype: object }) => boolean {
@@ -168,12 +172,14 @@ function raise(fault: ConfigurationError): never {
   throw fault;
 }
 
-/** Groups as the consumer's methods yield them, without the name of the observer. */
+/** Groups as the consumer's methods yield them, without the observer's name. */
 export function shortGroups(id: string, groups: readonly string[]): readonly string[] {
   return groups.map((group) => (group.startsWith(`${id}/`) ? group.slice(id.length + 1) : group));
 }
 
-/** A client's kwargs may make a name of any length, and no layer has to accept long ones. */
+/**
+ * The full name of a group. A client's kwargs may make it very long, and channel layers need not accept long names: such a name is hashed.
+ */
 function nameOfGroup(id: string, group: string): string {
   const name = `${id}/${group}`;
   if (name.length <= maximumNameLength) return name;
@@ -181,8 +187,8 @@ function nameOfGroup(id: string, group: string): string {
 }
 
 /**
- * The groups of a row are asked for once per change and not per connection: `this` has the methods of the class and nothing
- * else. A read of what a constructor would have set throws an error that names it, instead of giving undefined.
+ * The `this` of groups methods for rows, which run once per change and not per connection: it has only the methods of the class. Reading a
+ * property that a constructor would have set throws an error that names it, instead of giving undefined.
  */
 function outsideOfConnections(consumer: Class): object {
   return new Proxy(consumer.prototype, {
@@ -192,14 +198,14 @@ function outsideOfConnections(consumer: Class): object {
         class: consumer.name,
         member: name,
         reason:
-          'is read while the groups of a row are asked for, which happens once per change and outside any connection.',
+          'is read while the groups of a row are computed, which happens once per change and outside any connection.',
         remedy: 'Derive the groups from the row alone.',
       });
     },
   });
 }
 
-/** Accessors are none: that of the scope, say, needs a connection. */
+/** Whether the property is a method. Accessors do not count: that of the scope, for example, needs a connection. */
 function isMethod(prototype: object | null, name: string): boolean {
   if (!prototype) return false;
   const own = Object.getOwnPropertyDescriptor(prototype, name);
@@ -233,7 +239,7 @@ function checkNamed(
   throw new ConfigurationError({
     class: consumer.name,
     member,
-    reason: `yields groups for "${observer}", which is no observer.`,
+    reason: `yields groups for "${observer}", which is not an observer.`,
     remedy: `Put @ModelObserver on ${observer}, or name one of: ${[...declared.keys()].join(', ') || 'none yet'}.`,
   });
 }
@@ -244,12 +250,12 @@ function checkBothSides(consumer: Class, member: string, hasSignal: boolean, has
   throw new ConfigurationError({
     class: consumer.name,
     member,
-    reason: `has groups for one side only, so that no subscription would ever hear of a change.`,
+    reason: `has groups for one side only, so no subscription would ever receive a change.`,
     remedy: `Add a method with @${missing}('${member}').`,
   });
 }
 
-/** The names that a groups method yields; one that shows a missing value goes to `leaveOut` instead. */
+/** The names that a groups method yields; a name that shows a missing value goes to `leaveOut` instead. */
 async function namesOf(groups: GroupsMethod, subject: unknown, leaveOut: LeaveOut): Promise<string[]> {
   const names: string[] = [];
   for await (const group of await groups.method.call(groups.self, subject)) {

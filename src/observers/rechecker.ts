@@ -15,12 +15,12 @@ export type ObserverNameOf<Consumer> = {
 }[keyof Consumer] &
   string;
 
-/** Takes what is asked by hand: it waits for the transaction around the caller, if there is one. */
+/** Takes a recheck that code asked for. It waits for the caller's transaction, if there is one. */
 export type StageRecheck = (recheck: LoggedRecheck) => void;
 
 /**
- * Asks subscriptions again whether they are still granted, where what that depends on is no row and no signal. Injected; inside
- * a transaction they are asked after the commit, in every process.
+ * Asks again whether subscriptions are still allowed, for rights that depend on no row and no signal. Injected. Inside a transaction it
+ * asks after the commit; it reaches the subscriptions of every process.
  *
  * ```ts
  * rechecker.recheck(RoomConsumer, 'onMessage', ['room-1']);   // groups as @GroupsForConsumer('onMessage') yields them
@@ -30,14 +30,14 @@ export class Rechecker {
   readonly #observers: readonly Observer[];
   readonly #stage: StageRecheck;
 
-  /** Made by the application. */
+  /** The application makes it. */
   constructor(observers: readonly Observer[], stage: StageRecheck) {
     this.#observers = observers;
     this.#stage = stage;
   }
 
   /**
-   * @param groups of the subscriptions; where the observer has no groups, all of them are asked
+   * @param groups the groups of the subscriptions; if the observer has no groups, all its subscriptions are rechecked
    * @throws ConfigurationError for an observer that no routed consumer has
    */
   recheck<Consumer extends object>(
@@ -65,7 +65,7 @@ export class Rechecker {
     throw new ConfigurationError({
       class: consumer.name,
       member,
-      reason: 'is to be asked again, and no route leads to such an observer.',
+      reason: 'is to be rechecked, but no routed consumer has this observer.',
       remedy: 'Name a routed consumer and one of its observers.',
     });
   }

@@ -2,7 +2,10 @@ import { types } from 'node:util';
 import { ConfigurationError } from '../errors.js';
 import { isCollection, isEntity } from '../orm/model-entity.js';
 
-/** `{"$": ["Date", "2026-01-01T00:00:00.000Z"]}` stands for what JSON has no form for; an object with a key `$` is written in the same way. */
+/**
+ * `{"$": ["Date", "2026-01-01T00:00:00.000Z"]}` stands for a value that JSON has no form for. An object with a key `$` is written in this
+ * form too.
+ */
 type Tagged = readonly [kind: string, value?: unknown];
 
 const mark = '$';
@@ -22,11 +25,12 @@ const views = {
 };
 
 /**
- * What a signal was sent with, as text: it shows what it was then, whatever becomes of the original before the commit, and other
- * processes can read it. Dates, maps, sets, bytes and big integers keep their kind; an instance becomes a plain object of its own
- * properties, one with a `toJSON` what that returns.
+ * Encodes a signal's payload as text. The text keeps what the payload was at this moment, even if the original changes before the commit,
+ * and other processes can read it. Dates, maps, sets, bytes and big integers keep their types; an instance becomes a plain object of its
+ * own properties, or the result of its `toJSON`.
  *
- * @throws ConfigurationError for an entity, a collection of some, a function, a symbol, and what contains itself: nothing of the kind could be sent
+ * @throws ConfigurationError for what cannot be sent: an entity, a collection of entities, a function, a symbol, or an object that contains
+ * itself
  */
 export function encodePayload(payload: unknown): string {
   return JSON.stringify(toJson(payload, 'payload', new Set()));
@@ -107,7 +111,7 @@ function fromTagged([kind, value]: Tagged): unknown {
   return kind === 'ArrayBuffer' ? buffer : new views[kind as keyof typeof views](buffer);
 }
 
-/** A key named `__proto__` is a key. */
+/** The object of these entries, in which `__proto__` is an ordinary key. */
 function fromEntries(entries: readonly (readonly [string, unknown])[]): object {
   return Object.fromEntries(entries.map(([name, each]) => [name, fromJson(each)]));
 }
@@ -116,7 +120,7 @@ function fault(place: string, reason: string): ConfigurationError {
   return new ConfigurationError({
     class: 'Signal',
     member: 'send',
-    reason: `was given what cannot be sent on: ${place} ${reason}.`,
-    remedy: 'Send plain data: the key of an entity, or what of it is to be shown.',
+    reason: `was given a payload that cannot be sent: ${place} ${reason}.`,
+    remedy: 'Send plain data: the key of an entity, or the values to show.',
   });
 }

@@ -4,7 +4,7 @@ import type { AnySignal, Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { decodePayload, encodePayload } from './signal-payload.js';
 
-/** A signal that an application hears of, and what it is called in every process: by the first that hears it. */
+/** A signal that an application receives, and its name in every process, which is the id of its first observer. */
 export interface HeardSignal {
   readonly signal: Signal<never>;
   readonly atOnce: boolean;
@@ -12,8 +12,7 @@ export interface HeardSignal {
 }
 
 /**
- * The signals that an application hears of, between their senders and those who observe them. A payload is text on the way, also
- * within one process.
+ * The signals that an application receives, between their senders and their observers. A payload travels as text, also within one process.
  */
 export class SignalReceivers {
   readonly #heard: readonly HeardSignal[];
@@ -27,7 +26,7 @@ export class SignalReceivers {
     return this.#heard.length > 0;
   }
 
-  /** @param receive called while the sender waits; what it throws reaches the sender */
+  /** @param receive called while the sender waits; the sender gets its errors */
   begin(receive: (sent: LoggedSignal, atOnce: boolean) => void): void {
     for (const atOnce of [true, false]) {
       const heard = this.#heard.filter((each) => each.atOnce === atOnce);
@@ -44,7 +43,7 @@ export class SignalReceivers {
   }
 
   /**
-   * What this application calls the same; several observers of one signal are one receiver.
+   * The signal with this application's names; several observers of one signal are one receiver.
    *
    * @param unreadable called with the error of a payload that cannot be decoded, as another version of the program may send it
    */
@@ -71,16 +70,16 @@ export class SignalReceivers {
   }
 }
 
-/** Apart from the ids of observers. */
+/** The name in the log, distinct from the ids of observers. */
 function nameOf(name: string): string {
   return `signal ${name}`;
 }
 
 /**
- * Hears of a signal in a process that has no observers.
+ * Receives a signal in a process without observers.
  *
- * @param signal has a name
- * @returns what ends it
+ * @param signal a signal with a name
+ * @returns a function that ends it
  */
 export function hearNamed(signal: AnySignal, receive: (sent: LoggedSignal) => void): () => void {
   return connect(signal as Signal<never>, [nameOf(signal.name ?? '')], receive);

@@ -1,72 +1,72 @@
 import { createHash } from 'node:crypto';
 import { ParseError } from '../errors.js';
 import { isEntity } from '../orm/model-entity.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { RequestId } from '../wire/messages.js';
 import type { ObserverMessage } from './event-message.js';
 import type { Observer } from './observer.js';
 
-/** A request that subscribed: as much of it as its permissions need to be asked again. */
+/** The parts of a subscribing request that its permissions need to be asked again. */
 export interface SubscribingRequest {
   readonly action: string;
-  /** What the client sent under the names that the action or the subscription knows. */
+  /** The sent kwargs whose names the action or the subscription knows. */
   readonly sent: Readonly<Record<string, unknown>>;
-  /** What its action subscribed with. */
+  /** The kwargs that its action subscribed with. */
   readonly kwargs: unknown;
   readonly groups: readonly string[];
-  /** The text is equal for requests that ask for the same. */
+  /** A text that is equal for requests that ask for the same. */
   readonly key: string;
-  /** Heap that it takes for as long as its subscription lasts: an estimate that is not too low. */
+  /** Bytes of heap that it takes while its subscription lasts: an estimate that is not too low. */
   readonly bytes: number;
-  /** What it may be shown; until that is known, the least. */
+  /** The rights of the client; undefined, which means none, until they are known. */
   rights: GivenRights | undefined;
 }
 
-/** The consumer whose client has subscribed. */
+/** The consumer of a subscribed client. */
 export interface SubscriptionReceiver {
   /** Takes one message for one subscription. Never throws. */
   receive(message: ObserverMessage, record: SubscriptionRecord): void;
 }
 
-/** One request id of this consumer to hear of changes. */
+/** A subscription: one request id of a consumer for one observer. */
 export interface SubscriptionRecord {
   readonly receiver: SubscriptionReceiver;
   readonly observer: Observer;
   readonly requestId: string | number;
   readonly kwargs: unknown;
   groups: readonly string[];
-  /** The read of the change log that it begins behind; Infinity until that is known. What was committed before is none of its events. */
+  /** The read of the change log after which its events begin; Infinity until that is known. Earlier commits are not its events. */
   since: number;
-  /** As above, for groups that a later request of its id has added. */
+  /** Like `since`, for groups that a later request with its id has added. */
   later?: Map<string, number>;
   isEnded: boolean;
-  /** The requests whose groups it listens to: several where a client used its request id again. */
+  /** The requests whose groups it listens to: several if a client reused its request id. */
   requests: readonly SubscribingRequest[];
 }
 
-/** What the subscriptions of one consumer take. */
+/** The size of one consumer's subscriptions. */
 export interface SubscriptionCounts {
-  /** Requests that subscribed, each once however often it came. */
+  /** The number of requests that subscribed, each counted once however often it was repeated. */
   subscriptions: number;
   groups: number;
-  /** Heap of the subscriptions: an estimate that is not too low. */
+  /** Bytes of heap of the subscriptions: an estimate that is not too low. */
   bytes: number;
 }
 
-/** Heap of a subscription without its groups and kwargs, and of each group that it listens to; both measured, and rounded up. */
+/** Bytes of heap of a subscription without its groups and kwargs, and of each of its groups; both measured and rounded up. */
 const subscriptionBytes = 1_024;
 const groupBytes = 512;
 
-/** A key above this length is kept as its hash. */
+/** A longer key is kept as its hash. */
 const longestKey = 128;
 
 /**
- * Which requests of one consumer asked for which groups: the only book on it. A request id names one subscription per
- * observer, however often it is asked for; two ids are two subscriptions, even for the same row.
+ * The only record of which requests of one consumer asked for which groups. A request id names one subscription per observer, however often
+ * it is sent; two ids are two subscriptions, even for the same row.
  */
 export class Subscriptions {
-  /** A list: there are few, and in a process there are many such lists. */
+  /** A list, because a consumer has few subscriptions and a process has many such lists. */
   #records: readonly SubscriptionRecord[] = [];
 
   constructor(
@@ -79,15 +79,15 @@ export class Subscriptions {
     return this.#records;
   }
 
-  /** `1` and `"1"` are two request ids. */
+  /** Finds a subscription; `1` and `"1"` are two request ids. */
   find(observer: Observer, requestId: RequestId): SubscriptionRecord | undefined {
     return this.#records.find((record) => record.observer === observer && record.requestId === requestId);
   }
 
   /**
-   * A new subscription. It listens to nothing yet.
+   * Opens a subscription, without any groups yet.
    *
-   * @throws ParseError without a request id: its events could not say what they answer
+   * @throws ParseError without a request id: its events could not say which request they answer
    */
   open(observer: Observer, requestId: RequestId, kwargs: unknown): SubscriptionRecord {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
@@ -107,7 +107,11 @@ export class Subscriptions {
     return record;
   }
 
-  /** A request that asks for what none of its subscription has asked for. @returns what takes it back */
+  /**
+   * Notes a request that asks for something new for its subscription.
+   *
+   * @returns a function that takes it back
+   */
   note(record: SubscriptionRecord, request: SubscribingRequest): () => void {
     record.requests = record.requests.concat(request);
     this.count.subscriptions += 1;
@@ -115,14 +119,17 @@ export class Subscriptions {
     return () => this.#forget(record, [request]);
   }
 
-  /** What was committed before a later request is none of the events of the groups that it adds. They begin when their read is done. */
+  /**
+   * Adds groups of a later request. What was committed before that request is no event of these groups; their events begin when their read
+   * is done.
+   */
   addLater(record: SubscriptionRecord, groups: readonly string[]): void {
     if (groups.length === 0) return;
     record.later ??= new Map();
     for (const group of groups) record.later.set(group, Number.POSITIVE_INFINITY);
   }
 
-  /** How many of these groups no subscription of the consumer is in. */
+  /** The number of these groups that no subscription of the consumer is in. */
   countNew(groups: readonly string[]): number {
     return new Set(groups.filter((group) => !this.#isHeld(group))).size;
   }
@@ -134,7 +141,7 @@ export class Subscriptions {
     for (const group of added) this.index.add(group, record);
   }
 
-  /** Takes these groups out of one subscription; without any group left it has ended. */
+  /** Takes these groups out of one subscription; without any group left the subscription ends. */
   leave(record: SubscriptionRecord, groups: readonly string[]): void {
     const left = without(record.groups, groups);
     const held = without(record.groups, left);
@@ -155,14 +162,18 @@ export class Subscriptions {
     if (record) this.leave(record, record.groups);
   }
 
-  /** Ends all of them. @returns their request ids */
+  /**
+   * Ends all subscriptions.
+   *
+   * @returns their request ids
+   */
   endAll(): ReadonlySet<string | number> {
     const ended = this.#records;
     for (const record of ended) this.leave(record, record.groups);
     return new Set(ended.map(({ requestId }) => requestId));
   }
 
-  /** Ends all that a request id asked for. */
+  /** Ends all subscriptions of a request id. */
   end(requestId: string | number): void {
     for (const record of this.#records.filter((each) => each.requestId === requestId))
       this.leave(record, record.groups);
@@ -205,7 +216,7 @@ export class Subscriptions {
 
 interface Group {
   readonly records: Set<SubscriptionRecord>;
-  /** The same, as long as no subscription joins or leaves. */
+  /** The list of its subscriptions, kept until one joins or leaves. */
   list: readonly SubscriptionRecord[] | undefined;
 }
 
@@ -215,11 +226,11 @@ const none: readonly never[] = [];
 export class SubscriptionIndex {
   readonly #groups = new Map<string, Group>();
   readonly #counts = new Map<Observer, number>();
-  /** The subscriptions of observers whose rows are judged for each group. */
+  /** The groups of observers that check their rows for each group. */
   readonly #judged = new Map<Observer, Set<string>>();
-  /** The groups that hold a subscription. */
+  /** The groups that have a subscription. */
   readonly groups: ReadonlyMap<string, unknown> = this.#groups;
-  /** The observers whose events a subscription listens to. */
+  /** The observers that have a subscription, with the number of them. */
   readonly heard: ReadonlyMap<Observer, number> = this.#counts;
 
   add(group: string, record: SubscriptionRecord): void {
@@ -245,12 +256,12 @@ export class SubscriptionIndex {
     else this.#counts.set(record.observer, left);
   }
 
-  /** The groups that subscriptions to an observer listen to whose rows are judged for each group. */
+  /** The groups of an observer's subscriptions, for an observer that checks its rows for each group. */
   groupsOf(observer: Observer): readonly string[] {
     return [...(this.#judged.get(observer) ?? none)];
   }
 
-  /** What the subscriptions in a group ask for, where the group says it: it is the same for all of them. */
+  /** The kwargs of the subscriptions in a group, if the group determines them: then all of them have the same. */
   kwargsOf(group: string): unknown {
     for (const { requests } of this.#groups.get(group)?.records ?? [])
       for (const request of requests) if (request.groups.includes(group)) return request.kwargs;
@@ -264,7 +275,7 @@ export class SubscriptionIndex {
   }
 
   /**
-   * The subscriptions in one of these groups, each once; the same list for the same group until one joins or leaves.
+   * The subscriptions in any of these groups, each once. A single group gives the same list until a subscription joins or leaves.
    *
    * @param groups each of them once
    */
@@ -277,7 +288,7 @@ export class SubscriptionIndex {
   }
 }
 
-/** @param sent by the client, under the names that are known */
+/** @param sent what the client sent, under the names that are known */
 export function subscribingRequest(
   action: string,
   requestId: RequestId,
@@ -287,19 +298,22 @@ export function subscribingRequest(
 ): SubscribingRequest {
   const text = JSON.stringify([action, sent, groups], asTold);
   const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
-  // Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others.
+  // Kwargs that the application makes may contain themselves. Entities belong to the application, and may lead to any number of others.
   const held = heapBytesOf([requestId, action, key, sent, groups]) + heapBytesOf(kwargs, isEntity);
   const bytes = subscriptionBytes + groupBytes * groups.length + held;
   return { action, sent, kwargs, groups, key, bytes, rights: undefined };
 }
 
-/** A schema may make sets, maps and bigints of what came: JSON shows the former alike, and the latter not at all. */
+/**
+ * Makes values comparable as JSON: a schema may turn what a client sent into sets and maps, which JSON shows all alike, and bigints, which
+ * it cannot show.
+ */
 function asTold(_name: string, value: unknown): unknown {
   if (value instanceof Set || value instanceof Map) return [...value];
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-/** The groups of one list that are not in another. Lists of groups are not changed: subscription and request may share one. */
+/** The groups of one list that are not in another. Lists of groups are never changed, because subscription and request may share one. */
 export function without(groups: readonly string[], others: readonly string[]): readonly string[] {
   if (others.length === 0) return groups;
   const excluded = new Set(others);

@@ -1,7 +1,7 @@
 import { type Counter, type Gauge, metrics } from '@opentelemetry/api';
-import { type CounterLabels, Counters } from '../counters.js';
+import { type CounterLabels, Counters } from '../telemetry.js';
 
-/** The counters of Signalbox as metrics of the same names. */
+/** Counters that report Signalbox' metrics to OpenTelemetry, under their own names. */
 export class OpenTelemetryCounters extends Counters {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();

@@ -1,15 +1,20 @@
 import { isSpanContextValid, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import { readTraceParent, toTraceParent } from '../trace-parent.js';
-import { type TraceAttributes, Tracer, type TraceSpan } from '../tracer.js';
+import { readTraceParent, type TraceAttributes, Tracer, type TraceSpan, toTraceParent } from '../telemetry.js';
 
-/** A span for each action and each delivery that asks a permission or a method, in whatever OpenTelemetry SDK the process has set up; without one it costs next to nothing. */
+/**
+ * A tracer that makes a span for each action, and for each delivery that calls a permission or a method, in the OpenTelemetry SDK of the
+ * process. Without an SDK it costs almost nothing.
+ */
 export class OpenTelemetryTracer extends Tracer {
   override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
     const options = { kind: SpanKind.SERVER, attributes: { ...attributes } };
     return trace.getTracer('signalbox').startActiveSpan(name, options, (span) => work(toTraceSpan(span)));
   }
 
-  /** Links instead of a parent, as the conventions for messaging have it: the trace of a commit would have no end. */
+  /**
+   * Links the delivery to the commit instead of making it a child, as the conventions for messaging do: otherwise the trace of a commit
+   * would have no end.
+   */
   override deliver<T>(name: string, attributes: TraceAttributes, cause: string, work: (span: TraceSpan) => T): T {
     const parent = readTraceParent(cause);
     const links = parent ? [{ context: { ...parent, isRemote: true } }] : [];

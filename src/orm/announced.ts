@@ -1,4 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Writes that the application has said it announces. */
+/** Is set while the application runs writes that it announces by `announce()`: such writes cause no warning. */
 export const announced = new AsyncLocalStorage<true>();

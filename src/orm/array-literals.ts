@@ -1,15 +1,15 @@
 import type { OrmRoot } from './orm-root.js';
 
 /**
- * Has an ORM write its lists as PostgreSQL reads them. MikroORM puts items in quotes only for some signs, and escapes them as JSON does:
- * `NULL`, spaces at the ends and line breaks would not come back as they were.
+ * Makes an ORM write its lists as PostgreSQL reads them. MikroORM quotes items only where they have certain signs, and escapes them as JSON
+ * does: `NULL`, leading and trailing spaces and line breaks would not come back as they were.
  */
 export function writeArrays({ em }: OrmRoot): void {
   const platform = em.getDriver().getPlatform();
   platform.marshallArray = arrayLiteral;
 }
 
-/** The text of an array, `{1,"a \"b\"",NULL}`, of lists too. */
+/** The literal of an array, `{1,"a \"b\"",NULL}`, also of nested lists. */
 export function arrayLiteral(items: readonly unknown[]): string {
   return `{${items.map(itemLiteral).join(',')}}`;
 }

@@ -14,39 +14,40 @@ import {
   waitingSql,
 } from './write-statements.js';
 
-// Writes of several rows by one statement, all or none: what is written comes as one parameter of JSON, so that lists of any length are one text.
+// Statements that write several rows, all or none. The items come as one JSON parameter, so that lists of any length share one statement.
 
 export interface BulkShape {
   readonly kind: 'create' | 'update' | 'delete';
-  /** What is given back of each row; its table has the alias `t`. */
+  /** The columns that the statement returns of each row; the table has the alias `t`. */
   readonly selection: Selection;
-  /** The properties that are written, of at least one row. */
+  /** The properties that at least one of the items sets. */
   readonly props: readonly EntityProperty[];
   readonly logged: Logged | undefined;
-  /** The consumer's condition on each row, about the alias `t`, whose parameters come behind the items. */
+  /** The consumer's condition on each row, about the alias `t`. Its parameters follow the items. */
   readonly filter: string | undefined;
-  /** Whether each row is only written as it was when it was read, which its item says: its `xmin`. */
+  /** Whether a row is written only if it is still at the version (`xmin`) that its item names. */
   readonly isVersioned: boolean;
-  /** How many parameters there are before the last one. */
+  /** The number of parameters before the last one. */
   readonly parameters: number;
 }
 
 /** A row that is to be written. */
 export interface BulkItem {
-  /** The columns of its key; none of a new row. */
+  /** The values of the key's columns; empty for a new row. */
   readonly key: readonly unknown[];
-  /** As the database takes them. */
+  /** Values in the database's own form. */
   readonly values: ReadonlyMap<EntityProperty, unknown>;
   readonly version?: string;
 }
 
 /**
- * Parameters: `$1` the entry up to its rows, `$2` what stands for one that is too long, `$3` how long it may be, `$4` each of its rows up to
- * the key (these four of a logged model only); then the items, as `bulkItems` gives them; then those of the filter; last for how many
- * milliseconds it may wait for a lock, as text.
+ * Parameters: of a logged model first `$1` the entry up to its rows, `$2` the entry that replaces one that is too long, `$3` the longest
+ * entry in bytes, `$4` each row of the entry up to its key; then the items, as `bulkItems` makes them; then those of the filter; last the
+ * longest wait for a lock in milliseconds, as text.
  *
- * It gives the rows in the order of the items, of a logged model with the id of the entry behind each, and none where one of them is not there, is left out by the filter or has another version: then it
- * has written none. Rows are locked in the order of their keys. A row that would not change is not written.
+ * The statement returns the rows in the order of the items, and for a logged model the id of the entry after each row. If a row is missing,
+ * is left out by the filter or has another version, the statement writes and returns nothing. It locks rows in the order of their keys, and
+ * does not write a row that would not change.
  */
 export function bulkSql(em: EntityManager, schema: string | undefined, shape: BulkShape): string {
   const { kind } = shape;
@@ -54,7 +55,11 @@ export function bulkSql(em: EntityManager, schema: string | undefined, shape: Bu
   return kind === 'update' ? updateRowsSql(em, schema, shape) : deleteRowsSql(em, schema, shape);
 }
 
-/** The items as a parameter. @throws `unwritable` for values that have no text */
+/**
+ * The items as one parameter.
+ *
+ * @throws `unwritable` for values that have no text
+ */
 export function bulkItems({ props, isVersioned }: BulkShape, items: readonly BulkItem[]): string {
   const texts = items.map(({ key, values, version }) => ({
     ...Object.fromEntries(key.map((value, index) => [`k${index}`, textOf(value)])),
@@ -72,7 +77,7 @@ function textOf(value: unknown): string | null {
   throw unwritable;
 }
 
-/** The items as rows `i`, with their places `_o`. */
+/** The items as rows `i`, with their positions `_o`. */
 function itemsSql(shape: BulkShape): string {
   const { selection, props, logged, isVersioned, kind } = shape;
   const keys = kind === 'create' ? [] : keyTypes(selection.meta).map((type, index) => `k${index} ${type}`);
@@ -86,12 +91,12 @@ function keyTypes(meta: EntityMetadata): readonly string[] {
   return meta.getPrimaryProps().flatMap(({ columnTypes }) => columnTypes.map(withoutSequence));
 }
 
-/** A sequence is no part of a type. */
+/** The type of a column without its sequence: `serial` is `integer`. */
 function withoutSequence(type: string): string {
   return type.replace(/^(small|big)?serial$/, (_, size = '') => (size === '' ? 'integer' : `${size}int`));
 }
 
-/** JSON comes as a text within the JSON of the items, so that it is stored as it was written. */
+/** JSON travels as a text within the JSON of the items, so that the database stores it as it was written. */
 function typeOf(prop: EntityProperty): string {
   return isJson(prop) ? 'text' : withoutSequence(prop.columnTypes[0] ?? 'text');
 }
@@ -115,7 +120,7 @@ function createRowsSql(em: EntityManager, schema: string | undefined, shape: Bul
   return `with ${waitingSql(shape)}, ${itemsSql(shape)}, ${written}${log} select ${selectionSql(selection)}${idOfEntry(shape)} from u t`;
 }
 
-/** The rows that are locked (`k`), and those of them that may be written (`o`): all of the items, or none is. */
+/** The locked rows (`k`), and those of them that may be written (`o`): either all of the items or none. */
 function lockedRowsSql(em: EntityManager, schema: string | undefined, shape: BulkShape, lock: string): string {
   const { selection, filter, isVersioned } = shape;
   const { meta } = selection;
@@ -178,7 +183,7 @@ function deleteRowsSql(em: EntityManager, schema: string | undefined, shape: Bul
   return `with ${lockedRowsSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)}${idOfEntry(shape)} from u t`;
 }
 
-/** The entry of the rows that were written (`u`, with the alias `t`), in the order of the items. */
+/** The entry of the written rows (`u`, with the alias `t`), in the order of the items. */
 function logRowsSql(
   em: EntityManager,
   meta: EntityMetadata,
@@ -186,7 +191,7 @@ function logRowsSql(
   { before, after, isNew = false }: { readonly before?: string; readonly after: boolean; readonly isNew?: boolean },
 ): string {
   const beforeText = before === undefined ? '' : ` || ',"before":' || to_json(${before})::text`;
-  // New rows come in the order in which they were written.
+  // PostgreSQL returns new rows in the order in which it inserted them.
   const order = isNew ? '' : ' order by t._o';
   const rows = `string_agg($4 || ${keyText(em, meta)}${beforeText} || '}', ','${order})`;
   const texts = `json_agg(${after ? shape.sql : 'null::text'}${order})`;

@@ -15,24 +15,24 @@ import type { RowReader } from './row-reader.js';
 
 /** A signal that was sent inside the transaction. */
 export interface LoggedSignal {
-  /** The ids of the observers and rules that hear it. */
+  /** The ids of the observers and rules that receive it. */
   readonly names: readonly string[];
-  /** As `encodePayload` wrote it. */
+  /** The payload in the form that `encodePayload` makes. */
   readonly payload: string;
   readonly origin?: string;
 }
 
-/** Subscriptions that the code of the transaction has asked again. */
+/** A `recheck()` that the transaction's code called for subscriptions. */
 export interface LoggedRecheck {
   readonly observer: string;
   readonly groups: readonly string[];
   readonly origin?: string;
-  /** The application that has asked its own subscriptions already, where it did so outside of any transaction. */
+  /** The application that has already rechecked its own subscriptions, because the call was made outside of any transaction. */
   readonly source?: string;
 }
 
 /**
- * What a transaction has done to one row. What became of the row is not in it: the statement that ends the transaction reads it
+ * What a transaction has done to one row. The new state of the row is not part of it: the statement that ends the transaction reads that
  * from the database.
  */
 export interface RowNote {
@@ -44,28 +44,31 @@ export interface RowNote {
   readonly wasThere: boolean;
   /** The text of the row before the transaction, read under its lock. Absent where no observer needs it. */
   readonly before?: unknown;
-  /** Whether the text has what many-to-many relations hold. */
+  /** Whether the text includes the members of many-to-many relations. */
   readonly withMembers: boolean;
-  /** The change is sent as an event only where the row's text differs. */
+  /** Whether the change becomes an event only if the row's text differs. */
   readonly isQuiet?: boolean;
-  /** Nothing but what its many-to-many relations hold has changed. */
+  /** Whether only the members of its many-to-many relations have changed. */
   readonly isRelinked?: boolean;
-  /** Whether the transaction has left the row in its place: where it is not found, a policy hides it, or the database has deleted it. */
+  /**
+   * Whether the row must still be there when the transaction ends. If it is not found then, a policy hides it or the database has deleted
+   * it.
+   */
   readonly isThere?: boolean;
-  /** The application said that the row goes, and does it itself later. */
+  /** Whether the application announced a delete that it will run later. */
   readonly isGoing?: boolean;
-  /** The request that made the change, if a request did. */
+  /** The request that made the change; undefined outside of requests. */
   readonly origin?: string;
 }
 
-/** What a transaction, or a savepoint in it, writes to the change log once it commits. */
+/** What a transaction or savepoint will write to the change log when it commits. */
 export class Stage {
   readonly rows = new Map<string, RowNote>();
   readonly signals: LoggedSignal[] = [];
   readonly rechecks: LoggedRecheck[] = [];
   readonly works: (() => unknown)[] = [];
 
-  /** @param parent the stage of the transaction around this savepoint */
+  /** @param parent the stage of the enclosing transaction, for a savepoint */
   constructor(readonly parent?: Stage) {}
 
   get isEmpty(): boolean {
@@ -78,7 +81,7 @@ export class Stage {
     this.rows.set(name, earlier ? merged(earlier, note) : note);
   }
 
-  /** A released savepoint hands everything to the transaction around it. */
+  /** Hands everything to the enclosing transaction, when its savepoint is released. */
   release(): void {
     for (const note of this.rows.values()) this.parent?.note(note);
     this.parent?.signals.push(...this.signals);
@@ -87,12 +90,12 @@ export class Stage {
   }
 }
 
-/** What MikroORM calls the context of a transaction; a savepoint is one with a name. */
+/** MikroORM's context of a transaction; a savepoint is a context with a name. */
 export interface TransactionContext {
   readonly savepointName?: string;
 }
 
-/** As much of a transaction's events as the buffer needs. */
+/** The part of MikroORM's transaction events that the buffer needs. */
 export interface TransactionEvent {
   readonly em: TransactionOwner;
   readonly transaction?: TransactionContext;
@@ -103,15 +106,15 @@ interface TransactionOwner {
 }
 
 /**
- * One stage per open transaction and savepoint of a database. A savepoint that is rolled back is dropped with all that is in it; what
- * the outermost transaction has is taken when it is about to commit.
+ * Keeps one stage per open transaction and savepoint of a database. A savepoint that is rolled back drops its stage; the stage of the
+ * outermost transaction is taken just before its COMMIT.
  */
 export class CommitBuffer {
-  /** Weak, because a killed connection reports neither commit nor rollback. */
+  /** Weak, because MikroORM reports neither commit nor rollback for a killed connection. */
   readonly #stages = new WeakMap<object, Stage>();
   readonly #around = new WeakMap<object, object>();
 
-  /** The stage of what this entity manager writes now; without a transaction, one of the manager's own. */
+  /** The stage that this entity manager writes to now. Outside of a transaction each manager has its own stage. */
   of(em: TransactionOwner): Stage {
     return this.find(em.getTransactionContext() ?? em);
   }
@@ -124,14 +127,14 @@ export class CommitBuffer {
     return created;
   }
 
-  /** The stage is empty from now on: what comes later is taken by itself. */
+  /** Takes the stage out of the buffer. Later changes of the transaction go to a new stage. */
   take(transaction: object): Stage {
     const stage = this.find(transaction);
     this.#stages.delete(transaction);
     return stage;
   }
 
-  /** The transaction that a savepoint of the manager begins in. */
+  /** The transaction in which a savepoint of the manager begins. */
   around(em: TransactionOwner): object | undefined {
     return this.#around.get(em);
   }
@@ -156,31 +159,31 @@ export class CommitBuffer {
   }
 }
 
-/** What applications want to know of an entity that they observe. */
+/** What the applications of this process need to know of an entity that they observe. */
 export interface Watch {
-  /** Whether the row before a change is needed, and what its many-to-many relations held. */
+  /** Whether an observer needs the row before a change and the former members of its many-to-many relations. */
   readonly needsBefore: boolean;
 }
 
 /**
- * Flush -> commit buffer. Notes which rows each flush changes, and reads those that were there before under their locks where an
- * observer needs that. Writes that the ORM does not report are not seen here: bulk inserts, native queries, raw SQL.
+ * Flush -> commit buffer. Notes which rows each flush changes. Where an observer needs the row before the change, it reads that row under
+ * its lock. It does not see writes that the ORM does not report: bulk inserts, native queries, raw SQL.
  */
 export class ChangeCapture implements EventSubscriber {
-  /** Of the entities that an application observes. */
+  /** The watches of the entities that an application observes. */
   watches: ReadonlyMap<EntityClass<object>, Watch> = new Map();
   readonly #links: ReadonlyMap<string, readonly LinkEnd[]>;
-  /** Of a row that is about to be written. */
+  /** The note of each entity whose row is about to be written. */
   readonly #before = new WeakMap<object, RowNote>();
   readonly #relinked = new WeakMap<EntityManager, ReadonlySet<object>>();
   readonly #upserted = new WeakMap<EntityManager, Map<string, unknown>>();
-  /** Managers that have noted something in no transaction whose end will be heard of. */
+  /** Managers that have noted changes in a transaction whose end MikroORM does not report to us. */
   readonly #loose = new WeakSet<object>();
   readonly #begun = new WeakSet<object>();
 
   /**
    * @param writeLoose writes what was noted outside of any transaction that the framework has seen
-   * @param wantsTransaction asked for managers of other databases too
+   * @param wantsTransaction is also called for managers of other databases
    */
   constructor(
     em: EntityManager,
@@ -193,7 +196,10 @@ export class ChangeCapture implements EventSubscriber {
     wrapUpserts(em, wantsTransaction);
   }
 
-  /** Rows whose write the ORM does not report, as they are before it: they are locked, and sent as events where they differ afterwards. */
+  /**
+   * Notes rows whose write the ORM will not report. It locks and reads them before the write; each becomes an event if it differs
+   * afterwards.
+   */
   async noteRows(em: EntityManager, meta: EntityMetadata, keys: readonly (readonly unknown[])[]): Promise<void> {
     const schema = schemaOf(em, meta);
     const before = await this.rows.lock(em, meta, schema, keys, true);
@@ -211,7 +217,7 @@ export class ChangeCapture implements EventSubscriber {
     });
   }
 
-  /** Rows that are written already, or go soon. */
+  /** Notes rows that the application has already written, or will soon delete. */
   async announce(
     em: EntityManager,
     meta: EntityMetadata,
@@ -232,7 +238,7 @@ export class ChangeCapture implements EventSubscriber {
     });
   }
 
-  /** Whether rows of the class link two others, which count as updated with them. */
+  /** Whether rows of the class link two other rows, which then count as updated. */
   isLink({ className }: EntityMetadata): boolean {
     return this.#links.has(className);
   }
@@ -243,7 +249,7 @@ export class ChangeCapture implements EventSubscriber {
     const rows = await relinkedRows(event, (meta) => this.#watch(meta) !== undefined);
     if (rows.size === 0) return;
     if (event.em.getTransactionContext()) await this.#noteRelinked(event.em, rows);
-    // The transaction of this flush has not begun.
+    // The transaction of this flush has not begun yet.
     else this.#relinked.set(event.em, rows);
   }
 
@@ -260,14 +266,14 @@ export class ChangeCapture implements EventSubscriber {
     if (rows && transaction) await this.#noteRelinked(em, rows, transaction);
   }
 
-  /** A savepoint goes the way of the transaction around it, which MikroORM may not have begun. */
+  /** Whether we hear of the transaction's end. A savepoint ends with its enclosing transaction, which MikroORM may not have begun. */
   #hearsEnd({ em, transaction }: TransactionEvent): boolean {
     if (!transaction?.savepointName) return true;
     const around = this.buffer.around(em);
     return around !== undefined && this.#begun.has(around);
   }
 
-  /** Of a savepoint. The outermost transaction is taken where its COMMIT is about to be sent. */
+  /** Releases a savepoint. The outermost transaction is taken just before its COMMIT is sent. */
   afterTransactionCommit(event: TransactionEventArgs): void {
     this.buffer.released(event as TransactionEvent);
   }
@@ -301,12 +307,12 @@ export class ChangeCapture implements EventSubscriber {
       this.#before.set(entity, note);
       return;
     }
-    // Where another transaction has deleted the row, that one reports the delete, and this update finds nothing to write.
+    // If another transaction has deleted the row, that transaction reports the delete, and this update finds nothing to write.
     const [before] = await this.rows.lock(em, meta, schema, [key], needsBefore);
     if (before !== undefined) this.#before.set(entity, { ...note, before });
   }
 
-  /** A row whose key has changed went away under the one, and came under the other. */
+  /** A row whose key has changed counts as deleted under the old key and created under the new one. */
   afterUpdate({ em, entity }: EventArgs<object>): void {
     const meta = ownMeta(entity);
     written.add(entity);
@@ -319,7 +325,7 @@ export class ChangeCapture implements EventSubscriber {
     if (isMoved) this.#note(em, { ...row, wasThere: false, isThere: true });
   }
 
-  /** Another transaction may have deleted the row: only the transaction that finds it under its lock reports the delete. */
+  /** Another transaction may have deleted the row already: only the transaction that finds the row under its lock reports the delete. */
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
     await this.#noteLinks(em, entity, meta, em.getUnitOfWork(false).getOriginalEntityData(entity));
     const watch = this.#watch(meta);
@@ -334,7 +340,7 @@ export class ChangeCapture implements EventSubscriber {
     if (before) this.#note(em, before);
   }
 
-  /** What is there by the key or a unique property of an upsert is what it updates; where nothing is, it creates. */
+  /** An upsert updates the row that it finds by its key or by a unique property; if there is none, it creates one. */
   async beforeUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
     const watch = this.#watch(meta);
     if (!watch) return;
@@ -355,7 +361,7 @@ export class ChangeCapture implements EventSubscriber {
     this.#upserted.get(em)?.delete(String(row.key));
     const note = { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true };
     this.#note(em, { ...note, isThere: true }, transactionOf(em));
-    // In a transaction that MikroORM did not begin.
+    // MikroORM did not begin this transaction.
     if (this.#loose.delete(em)) await this.writeLoose(em);
   }
 
@@ -363,7 +369,7 @@ export class ChangeCapture implements EventSubscriber {
     if (this.#loose.delete(em)) await this.writeLoose(em);
   }
 
-  /** Tables of many-to-many relations without a class of their own have no observer. */
+  /** The watch of a class. Tables of many-to-many relations without a class of their own have no observer. */
   #watch({ class: entity }: EntityMetadata): Watch | undefined {
     return entity && this.watches.get(entity);
   }
@@ -380,9 +386,12 @@ export class ChangeCapture implements EventSubscriber {
     stage.note(origin === undefined ? note : { ...note, origin });
   }
 
-  /** Locked in the order of their keys, before the links are written: another writer of a link of the same row waits here. */
+  /**
+   * Locks the rows in the order of their keys before the links are written, so that another writer of a link of one of these rows waits
+   * here.
+   */
   async #noteRelinked(em: EntityManager, rows: Iterable<object>, transaction?: object): Promise<void> {
-    // The key of a row that is not stored yet may be missing, which a type of the application need not expect.
+    // The key of a row that is not stored yet may be missing, and the application's types need not expect that.
     for (const [meta, stored] of byClass([...rows].filter(isStored))) {
       const schema = schemaOf(em, meta, stored[0]);
       const keys = stored.map(keyOf);
@@ -419,7 +428,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 }
 
-/** Where a class and its parent have a table each, MikroORM reports a write of the parent's as one of the parent class. */
+/** If a class and its parent have a table each, MikroORM reports a write to the parent's table as one of the parent class. */
 function ownMeta(entity: object): EntityMetadata {
   return helper(entity).__meta as EntityMetadata;
 }
@@ -434,7 +443,7 @@ function byClass(rows: readonly object[]): ReadonlyMap<EntityMetadata, readonly 
   return classes;
 }
 
-/** Undefined where the table has one schema for all. */
+/** The schema of the entity; undefined if the table has the same schema for all rows. */
 function schemaOf(em: EntityManager, meta: EntityMetadata, entity?: object): string | undefined {
   if (meta.schema !== '*') return undefined;
   return (entity && helper(entity).getSchema()) ?? em.schema ?? em.config.get('schema') ?? undefined;
@@ -457,12 +466,12 @@ function flat(key: unknown): readonly unknown[] {
   return Array.isArray(key) ? key.flat(Number.POSITIVE_INFINITY) : [key];
 }
 
-/** A row by the root of its class, its schema and its key: rows of a subclass are rows of the root's table. */
+/** Identifies a row by the root of its class, its schema and its key: rows of a subclass are rows of the root's table. */
 function nameOf({ meta, schema, key }: RowNote): string {
   return JSON.stringify([meta.root.className, schema, key.map(String)]);
 }
 
-/** Two changes of a row in one transaction are one: the row was there if it was there before the first. */
+/** Merges two changes of a row in one transaction: the row was there if it was there before the first change. */
 function merged(earlier: RowNote, later: RowNote): RowNote {
   const { before: _, isQuiet, isRelinked, ...rest } = later;
   return {
@@ -474,7 +483,7 @@ function merged(earlier: RowNote, later: RowNote): RowNote {
   };
 }
 
-/** Entities whose rows were written: the database may have stored something else than they hold (defaults, triggers, rounding). */
+/** Entities whose rows were written: the database may have stored other values than they hold (defaults, triggers, rounding). */
 const written = new WeakSet<object>();
 
 export function wasWritten(entity: object): boolean {

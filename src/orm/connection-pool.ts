@@ -15,11 +15,14 @@ import {
   type StatementConnection,
 } from './statements.js';
 
-/** A connection of `pg`, from the moment when it is checked out. */
+/** A connection of `pg` that is checked out. */
 interface PoolClient extends EventEmitter {
   readonly processID?: number | null;
   getTransactionStatus?(): string | null;
-  /** Whether the server has answered all that was sent. It fails a statement before it says in what state the transaction is. */
+  /**
+   * Whether the server has answered everything that was sent. `pg` rejects a statement before the server has reported the state of the
+   * transaction.
+   */
   readonly readyForQuery?: boolean;
   release(failure?: unknown): void;
 }
@@ -30,10 +33,10 @@ type Connected = (
   release: (failure?: unknown) => void,
 ) => void;
 
-/** As much of a `pg.Client` as is used: a connection of its own to the database, outside of the pool. */
+/** The part of a `pg.Client` that we use: a connection to the database outside of the pool. */
 export interface LoneConnection {
   readonly processID?: number | null;
-  /** Sent when the statement before has its answer: pg 9 takes one at a time. */
+  /** Sends a statement after the previous one has its answer: pg 9 takes one at a time. */
   query(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
   end(): Promise<void>;
   on(event: 'notification', listener: (notification: Notification) => void): unknown;
@@ -44,11 +47,11 @@ export interface LoneConnection {
 interface Notification {
   readonly channel: string;
   readonly payload?: string;
-  /** Of the connection that sent it. */
+  /** The process id of the server connection that sent the notification. */
   readonly processId: number;
 }
 
-/** As much of `pg.Pool` as is needed. */
+/** The part of `pg.Pool` that we use. */
 interface Pool {
   readonly Client: new (options: object) => LoneConnection & { connect(): Promise<unknown> };
   readonly options: { readonly max: number; readonly password?: unknown };
@@ -65,18 +68,18 @@ interface Command {
   execute(): Promise<void>;
 }
 
-/** What MikroORM calls the context of a transaction; a savepoint is one with a name. */
+/** MikroORM's context of a transaction; a savepoint is a context with a name. */
 interface Transaction {
   readonly savepointName?: string;
   commit(): Command;
   executeQuery(query: { readonly sql: unknown }, options?: object): Promise<unknown>;
 }
 
-/** Hears of the end of transactions. */
+/** Is called when transactions end. */
 export interface CommitListener {
-  /** May run a last statement of the transaction. What it throws rolls the transaction back. */
+  /** Called before COMMIT; may run a last statement of the transaction. An error that it throws rolls the transaction back. */
   committing(transaction: object, runLast: RunStatement): Promise<void>;
-  /** The transaction has taken effect. Never throws. */
+  /** Called after the transaction has taken effect. Never throws. */
   committed(transaction: object): void;
 }
 
@@ -87,55 +90,53 @@ interface SqlConnection {
   getPlatform(): { getExceptionConverter(): { convertException(error: Error): Error } };
 }
 
-/** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none; undefined where nothing is known. */
+/** `T` in a transaction, `E` in a transaction that a failed statement has aborted, `I` in none; undefined if the state is not known. */
 type Status = () => string | null | undefined | Promise<string>;
 
 /** One use of a connection, from the moment when the pool hands it out. */
 interface Checkout {
   readonly processID: number | undefined;
   readonly client: PoolClient;
-  /** Closes the connection and frees its place in the pool, unless it was given back. */
+  /** Closes the connection and frees its slot in the pool, unless it was given back. */
   readonly discard: () => void;
 }
 
-/** How long the database may take to connect, and then to answer, in milliseconds: probes of `/livez` often wait for one second. */
+/** The longest wait for the database to connect, and then to answer, in ms: probes of `/livez` often time out after one second. */
 const patience = 400;
 
 const pools = new WeakMap<object, ConnectionPool>();
 
 /**
- * Keeps the pool of an ORM from losing connections. The query builder below MikroORM (kysely 0.29) gives the connection of a
- * transaction back after a COMMIT or a ROLLBACK that succeeded, and in no other case: where the server ended the connection, each
- * one occupies its place in the pool for ever. Two rules hold instead, whatever the reason is:
+ * Keeps the pool of an ORM from losing connections. The query builder below MikroORM (kysely 0.29) releases the connection of a transaction
+ * only after a COMMIT or a ROLLBACK that succeeded: each connection that the server has ended keeps its slot in the pool for ever. Two
+ * rules prevent that, whatever the reason:
  *
  * 1. A connection that has ended is discarded at once, also while it is checked out.
- * 2. A transaction that fails to begin or to roll back has its connection discarded.
+ * 2. If a transaction fails to begin or to roll back, its connection is discarded.
  *
- * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. PostgreSQL "commits"
- * a transaction that an error has aborted, by rolling it back without a word, and one that raw SQL has ended before: both fail instead.
- * Databases without a pool, PGlite for one, have only this.
+ * It also turns errors of BEGIN, COMMIT and ROLLBACK into those of MikroORM, which other statements have already. PostgreSQL answers COMMIT
+ * of an aborted transaction by rolling it back silently, and accepts COMMIT after raw SQL has ended the transaction: here both fail.
+ *
+ * For databases without a pool, such as PGlite, only the conversion of errors applies.
  */
 export class ConnectionPool {
-  readonly #connection: SqlConnection;
   readonly #checkouts = new Set<Checkout>();
-  /** The last use of each connection. */
+  /** The last checkout of each connection. */
   readonly #last = new WeakMap<PoolClient, Checkout>();
   readonly #checkoutOf = new WeakMap<Transaction, Checkout>();
   readonly #known = new WeakSet<object>();
-  /** The transaction that begins, which a connection is checked out for. */
+  /** The transaction that is beginning, for which the pool hands out a connection. */
   readonly #beginning = new AsyncLocalStorage<{ checkout?: Checkout | undefined }>();
   #pool: Pool | undefined;
-  /** When the first request came for which the pool has had no connection since, by `performance.now()`. */
+  /** Time of the first request that the pool has not served since, by `performance.now()` in ms; undefined if none waits. */
   #wantedSince: number | undefined;
   #users = 0;
   #listener: CommitListener | undefined;
 
-  private constructor(connection: SqlConnection) {
-    this.#connection = connection;
-  }
+  private constructor(private readonly connection: SqlConnection) {}
 
   /**
-   * That of an ORM, which may serve several applications.
+   * The pool of an ORM, which several applications may share.
    *
    * @throws ConfigurationError for a pool that is hidden in a Kysely or a dialect
    */
@@ -149,11 +150,11 @@ export class ConnectionPool {
     return pool;
   }
 
-  /** Keeps watch until `unwatch` was called as often. */
+  /** Starts to watch the pool; each call needs one call of `unwatch`. */
   watch(): void {
     this.#users += 1;
     if (this.#users > 1) return;
-    const connection = this.#connection;
+    const connection = this.connection;
     const { begin, rollback } = connection;
     connection.begin = (options) => {
       const run = () => begin.call(connection, options);
@@ -166,8 +167,8 @@ export class ConnectionPool {
   unwatch(): void {
     this.#users -= 1;
     if (this.#users > 0) return;
-    Reflect.deleteProperty(this.#connection, 'begin');
-    Reflect.deleteProperty(this.#connection, 'rollback');
+    Reflect.deleteProperty(this.connection, 'begin');
+    Reflect.deleteProperty(this.connection, 'rollback');
     if (this.#pool) Reflect.deleteProperty(this.#pool, 'connect');
     this.#pool = undefined;
   }
@@ -176,14 +177,14 @@ export class ConnectionPool {
     this.#listener = listener;
   }
 
-  /** Whether the end of this transaction will be heard of. */
+  /** Whether we hear of the end of this transaction. */
   knows(transaction: object): boolean {
     return this.#known.has(transaction);
   }
 
   /**
-   * Whether the pool has been used up for this time, and will not recover: all its connections are checked out, none was
-   * handed out although requests asked for one, and the database answers another connection that it runs no statement for any of them.
+   * Whether the pool has been used up for this many milliseconds and will not recover: all its connections are checked out, it has handed
+   * out none although requests asked for one, and the database says on a separate connection that it runs no statement for any of them.
    */
   async isExhausted(milliseconds: number): Promise<boolean> {
     const pool = this.#pool;
@@ -250,27 +251,30 @@ export class ConnectionPool {
     try {
       await rollback();
     } catch (error) {
-      // After a savepoint comes the transaction that it is in.
+      // A savepoint shares the connection of its transaction, which fails next.
       if (transaction.savepointName === undefined) this.#checkoutOf.get(transaction)?.discard();
       throw this.converted(error);
     }
   }
 
-  /** As MikroORM's own error, what the database or the way to it failed with; what a listener throws, or the application, stays what it is. */
+  /**
+   * Turns a failure of the database or of the way to it into MikroORM's own error. Errors of a listener or of the application stay as they
+   * are.
+   */
   converted(error: unknown): unknown {
     if (!isDatabaseFailure(error)) return error;
-    return this.#connection.getPlatform().getExceptionConverter().convertException(error);
+    return this.connection.getPlatform().getExceptionConverter().convertException(error);
   }
 
   async #nativeClient(): Promise<unknown> {
     try {
-      return await this.#connection.getNativeClient();
+      return await this.connection.getNativeClient();
     } catch (error) {
       throw String(error).includes('native client is not available') ? hiddenPool() : error;
     }
   }
 
-  /** MikroORM makes its pool with the first query, and a new one where it connects anew. */
+  /** MikroORM makes its pool with the first query, and a new pool when it reconnects. */
   #watchPool(client: unknown): void {
     if (client === this.#pool || !isPool(client)) return;
     const pool = client;
@@ -288,7 +292,7 @@ export class ConnectionPool {
       return connect((error, one, release) => {
         if (!one) return connected(error, one, release);
         const checkout = this.#checkOut(pool, one);
-        // A listener that is called before BEGIN may use a connection of its own.
+        // A listener that runs before BEGIN may use a connection of its own.
         if (beginning && !(beginning.checkout && this.#checkouts.has(beginning.checkout)))
           beginning.checkout = checkout;
         connected(error, one, one.release);
@@ -299,7 +303,7 @@ export class ConnectionPool {
 
   #checkOut(pool: Pool, client: PoolClient): Checkout {
     this.#wantedSince = pool.waitingCount > 0 ? performance.now() : undefined;
-    // The pool sets a new one for each use.
+    // The pool sets a new `release` for each checkout.
     const { release } = client;
     let isDiscarded = false;
     client.release = (failure) => {
@@ -327,7 +331,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Connects outside of the pool, as the pool does.
+   * Connects outside of the pool, with the settings of the pool.
    *
    * @param timeLimit for connecting and for each query, in milliseconds
    * @throws what the driver throws, and Error for a database of one connection
@@ -338,7 +342,10 @@ export class ConnectionPool {
     return connectAlone(pool, timeLimit);
   }
 
-  /** Also asked through a pooler, which has process ids of its own: then it answers that there are none. */
+  /**
+   * Whether the database runs no statement for the pool's connections. Behind a pooler the process ids are the pooler's, so that the
+   * database finds none of them running.
+   */
   async #isIdleInDatabase(pool: Pool): Promise<boolean> {
     const processIDs = [...this.#checkouts].flatMap(({ processID }) => processID ?? []);
     let client: LoneConnection | undefined;
@@ -357,9 +364,9 @@ export class ConnectionPool {
 
 async function connectAlone({ Client, options }: Pool, timeLimit: number): Promise<LoneConnection> {
   const { password } = options;
-  // The password is not enumerable.
+  // `pg` makes the password not enumerable.
   const client = new Client({
-    // For `pg_stat_activity`.
+    // The name in `pg_stat_activity`.
     fallback_application_name: 'signalbox',
     ...options,
     password,
@@ -390,14 +397,14 @@ async function probed(transaction: Transaction): Promise<string> {
   const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
   return transaction.executeQuery(probe).then(
     () => 'T',
-    // COMMIT says it better.
+    // If this statement fails too, COMMIT reports the better error.
     (error) => (isConnectionFailure(error) ? 'T' : 'E'),
   );
 }
 
 /**
- * What is known of a transaction whose driver does not say: raw SQL may have ended it, and where a statement failed, another one shows
- * whether that has aborted the transaction, or only a savepoint.
+ * Works out the state of a transaction whose driver does not report it. Raw SQL may have ended it; after a failed statement, another
+ * statement shows whether the failure aborted the transaction or only a savepoint.
  */
 function watchStatements(transaction: Transaction): Status {
   let status = 'T';
@@ -417,7 +424,7 @@ function watchStatements(transaction: Transaction): Status {
 
 const ending = /^\s*(?:commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
 
-/** @throws Error where COMMIT would not commit what the transaction wrote */
+/** @throws Error if COMMIT would not commit what the transaction wrote */
 function requireOpen(status: string | null | undefined): void {
   if (status === 'E')
     throw new Error(
@@ -437,7 +444,7 @@ function hiddenPool(): ConfigurationError {
     class: 'createApp',
     member: 'orm',
     reason:
-      'has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each one that the server ended in a transaction would be lost for ever.',
+      'has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each connection that the server ends in a transaction would be lost to the pool.',
     remedy: 'Give MikroORM the options of the pool instead: driverOptions: { max: 10, … }.',
   });
 }

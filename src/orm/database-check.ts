@@ -1,6 +1,10 @@
 import type { OrmRoot } from './orm-root.js';
 
-/** Asks the database for nothing, to see whether it answers. @throws Error where it does not */
+/**
+ * Runs an empty query, to see whether the database answers.
+ *
+ * @throws Error if it does not
+ */
 export async function checkDatabase({ em }: OrmRoot): Promise<void> {
   const connection = em.getConnection();
   await connection.ensureConnection();

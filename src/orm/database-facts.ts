@@ -1,10 +1,10 @@
 import type { OrmRoot } from './orm-root.js';
 
-// What a database is, told without MikroORM: the command line looks at applications before it knows whether that is installed.
+// Facts of a database that are read without MikroORM: the command line looks at applications before it knows whether MikroORM is installed.
 
 /**
- * Which database it is, for the log: `pglite ./data`, `postgresql localhost:5432/chat`. Neither user nor password, whether they stand in
- * settings of their own or in the URL.
+ * The database's name in the log: `pglite ./data`, `postgresql localhost:5432/chat`. It never shows user or password, whether they are
+ * settings of their own or part of the URL.
  */
 export function describeDatabase({ em }: OrmRoot): string {
   const { config } = em;
@@ -23,12 +23,12 @@ function driverOf(em: OrmRoot['em']): string {
   return name.replace(/Driver$/, '').toLowerCase();
 }
 
-/** An application without entities has no use for its database, which need not be there. */
+/** Whether the ORM has entities. An application without entities does not use its database, which may be absent. */
 export function usesDatabase({ em }: OrmRoot): boolean {
   return em.getMetadata().getAll().size > 0;
 }
 
-/** Whether the database runs in this process, which is the only one that it has, and its only connection. */
+/** Whether the database runs inside this process (PGlite). Then it has one connection, and no other process can use it. */
 export function isEmbedded({ em }: OrmRoot): boolean {
   return driverOf(em) === 'pglite';
 }

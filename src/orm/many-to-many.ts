@@ -4,10 +4,10 @@ import { asStored } from './model-queries.js';
 import { inverseOf, primaryKeyOf } from './row.js';
 
 /**
- * The rows whose many-to-many relations a flush is about to change, which changes no column of them: on both sides of each link that
- * is made or taken away, by collections and by rows that are removed.
+ * The rows whose many-to-many relations a flush is about to change, without changing a column of them: the rows on both sides of each link
+ * that collections or removed rows add or remove.
  *
- * @param isObserved asks which models' rows have to be found; others are left out
+ * @param isObserved whether rows of a model have to be found; rows of other models are left out
  */
 export async function relinkedRows(
   { em, uow }: FlushEventArgs,
@@ -32,7 +32,10 @@ export async function relinkedRows(
   return rows;
 }
 
-/** The rows at the other end of links that a collection makes or takes away; of one that was replaced unread, all that it held. */
+/**
+ * The rows at the other end of the links that a collection adds or removes; if the collection was replaced without being loaded, all its
+ * former members.
+ */
 async function touchedBy(em: EntityManager, collection: Collection<object>): Promise<ReadonlySet<object>> {
   const snapshot = collection.getSnapshot();
   const now = new Set(collection.getItems(false));
@@ -41,7 +44,7 @@ async function touchedBy(em: EntityManager, collection: Collection<object>): Pro
   return now.union(new Set(await storedMembers(em, collection.owner, collection.property)));
 }
 
-/** The rows that the database unlinks from rows which are removed, where they are observed. */
+/** The observed rows that the database unlinks because the rows they are linked to are removed. */
 async function holdersOf(
   em: EntityManager,
   removed: ReadonlySet<object>,
@@ -83,7 +86,7 @@ function ofWriter(em: EntityManager, row: object): object {
   return em.getReference(helper(row).__meta.class, primaryKeyOf(row) as never);
 }
 
-/** The many-to-many relations that a class declares; MikroORM adds inverse sides of its own. */
+/** The many-to-many relations that a class declares, without the inverse sides that MikroORM adds. */
 export function manyToMany(meta: EntityMetadata): readonly EntityProperty[] {
   return meta.relations.filter((prop) => prop.kind === 'm:n' && isDeclared(prop));
 }
@@ -92,19 +95,19 @@ function isDeclared({ hydrate }: EntityProperty): boolean {
   return hydrate !== false;
 }
 
-/** Whether the row was there before this flush. */
+/** Whether the row existed before this flush. */
 export function isStored(entity: object): boolean {
   return helper(entity).__originalEntityData !== undefined || !helper(entity).isInitialized();
 }
 
-/** An end of a link that a class of its own stands for. */
+/** One end of a link that has a class of its own. */
 export interface LinkEnd {
   readonly meta: EntityMetadata;
   /** The relation of the link's class that leads to this end. */
   readonly property: string;
 }
 
-/** The classes that are the tables of many-to-many relations, with both ends of their links. */
+/** The classes that are tables of many-to-many relations, with both ends of their links. */
 export function linkClasses(em: EntityManager): ReadonlyMap<string, readonly LinkEnd[]> {
   const links = new Map<string, readonly LinkEnd[]>();
   for (const meta of em.getMetadata().getAll().values()) {

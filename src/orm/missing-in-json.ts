@@ -5,14 +5,14 @@ import { hasColumn } from './row.js';
 
 type Values = Record<string, unknown>;
 
-/** The difference of two states of a row, by its properties. */
+/** Compares two states of a row and returns the properties that differ. */
 type Compare = (last: Values, current: Values, ...more: unknown[]) => Values;
 
 type ComparatorOf = (entity: EntityMetadata['class']) => Compare;
 
 /**
- * Has an ORM with `forceUndefined` take null within an embedded JSON value for a value that is missing, as its entities do. MikroORM
- * compares the stored null with their undefined: a row that was only read would count as changed, and would be written.
+ * Makes an ORM with `forceUndefined` read null inside an embedded JSON value as a missing value, as its entities do. MikroORM compares the
+ * stored null with the entity's undefined: a row that was only read would count as changed and be written.
  */
 export function takeNullForMissing({ em }: OrmRoot): void {
   if (!em.config.get('forceUndefined')) return;
@@ -46,7 +46,7 @@ function withoutMissing(compare: Compare, props: readonly EntityProperty[]): Com
   };
 }
 
-/** The value without the keys that have none. */
+/** The value without the keys whose values are null or undefined. */
 function present(prop: EntityProperty, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => present(prop, item));
   if (typeof value !== 'object' || value === null) return value;

@@ -5,12 +5,12 @@ export function isEntity(value: object): boolean {
   return Utils.isEntity(value, true);
 }
 
-/** Whether only the key of an entity is known, as of a relation that was not loaded. */
+/** Whether only the key of an entity is known, as with a relation that was not loaded. */
 export function isUnloaded(value: object): boolean {
   return Utils.isEntity(value) && !helper(value).isInitialized();
 }
 
-/** Whether an object is a relation to many rows. */
+/** Whether an object is a collection: a relation to many rows. */
 export function isCollection(value: object): boolean {
   return value instanceof Collection;
 }

@@ -10,57 +10,60 @@ import {
   Utils,
 } from '@mikro-orm/core';
 import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
-import { hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
+import { findProp, hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
 import { clientOf, type PlainRow, runRows, type Statement, type StatementConnection } from './statements.js';
 
-/** How entities are read where what they show has to be what is stored: from the primary, and not from a cache of the ORM. */
+/** Options of a read that must return what is stored: it asks the primary, and no cache of the ORM. */
 export const asStored = { connectionType: 'write', cache: false } as const;
 
-/** What is read of each row. */
+/** The columns that are read of each row. */
 export interface Selection {
-  /** Tells it from every other selection of this process. */
+  /** Identifies the selection in this process. */
   readonly id: string;
   readonly meta: EntityMetadata;
-  /** SQL of each column; the table has the alias `t`. The columns of the primary key come first. */
+  /** The SQL of each column; the table has the alias `t`. The columns of the primary key come first. */
   readonly columns: readonly string[];
-  /** How many columns the key has. */
+  /** The number of columns of the key. */
   readonly keyLength: number;
 }
 
 export interface ModelQuery {
-  /** A condition as MikroORM takes it. */
+  /** A condition in MikroORM's form. */
   readonly where: object;
   readonly order?: ModelOrder;
-  /** Whether the order is another one that is turned around: of many values, the one counts that comes first in that one. */
+  /**
+   * Whether the order is reversed. Where a path leads to many values, the value that counts is the one that comes first in the order before
+   * it was reversed.
+   */
   readonly isTurned?: boolean;
   readonly offset?: number;
   readonly limit?: number;
 }
 
-/** The manager that plain rows are read through, and what it stands for in this context. */
+/** The manager that plain rows are read through, and its state in this context. */
 export interface Reader {
   readonly em: EntityManager;
   readonly transaction: object | undefined;
   readonly schema: string | undefined;
-  /** Whether the context may have changed rows that are not flushed, or have a session of the database of its own. */
+  /** Whether the context may have changes that are not flushed, or a database session with settings of its own. */
   readonly isUsed: boolean;
 }
 
-/** A query's SQL, made once for all queries that differ in their values only. */
+/** The SQL of a query, made once for all queries that differ only in their values. */
 interface Prepared {
   readonly statement: Statement;
-  /** A join to many may give a row several times. */
+  /** Whether a row may come several times, because of a join to many rows. */
   readonly mayRepeat: boolean;
 }
 
-/** Queries that differ in their conditions only: by the shapes of these. */
+/** Queries that differ only in their conditions; statements are kept by the shape of the condition. */
 interface QueryKind {
-  /** The models of the relations that its order goes through. */
+  /** The models of the relations that the order goes through. */
   readonly joined: readonly EntityMetadata[];
   readonly prepared: Map<string, Prepared>;
 }
 
-/** As much of MikroORM's query builder as is used. */
+/** The part of MikroORM's query builder that we use. */
 interface QueryBuilder {
   select(fields: unknown): this;
   count(field: undefined, distinct: boolean): this;
@@ -76,41 +79,41 @@ interface QueryBuilder {
   execute(method: 'all', options: { readonly mapResults: false }): Promise<readonly Record<string, unknown>[]>;
 }
 
-/** As much of MikroORM's connections as logs a query. */
+/** The part of MikroORM's connection that logs a query. */
 interface LoggingConnection {
   executeQuery<T>(query: string, run: () => Promise<T>, context: object): Promise<T>;
 }
 
 /** A condition on one row. */
 interface SqlCondition {
-  /** Undefined for one that every row fulfils. */
+  /** Undefined if every row matches. */
   readonly text: string | undefined;
   readonly values: readonly unknown[];
-  /** Whether rows of other tables decide, which a statement that has waited for a lock sees as they were before. */
+  /** Whether the condition reads rows of other tables. A statement that has waited for a lock sees those as they were before the wait. */
   readonly looksAtOthers: boolean;
 }
 
-/** Stand for the limit and the offset while a statement is made; no list is that long. */
+/** Placeholders for limit and offset while a statement is built; no list is that long. */
 const limitMark = 2_147_483_645;
 const offsetMark = 2_147_483_646;
 
-/** What clients send decides on the shapes of conditions: with more than these, all are made anew. */
+/** The most shapes of conditions that are kept; then all are built anew. Clients decide on the shapes by what they send. */
 const mostShapes = 1_000;
 
 /**
- * Reads rows of models without making entities of them. The conditions are MikroORM's, and so is the SQL: its query builder makes it, with
- * default filters, discriminators and joins. A statement is made once for each shape of a condition, and prepared under a name; lists of any
- * length are of one shape. What has none (raw SQL, dates without a zone) is built and run by MikroORM itself.
+ * Reads rows of models without making entities of them. MikroORM's query builder makes the SQL, with default filters, discriminators and
+ * joins. A statement is built once for each shape of a condition and prepared under a name; lists of any length have one shape. MikroORM
+ * itself builds and runs conditions without a shape (raw SQL, dates without a zone).
  */
 export class ModelQueries {
   readonly #kinds = new WeakMap<object, Map<string, QueryKind>>();
-  /** Empty for one that every row fulfils, null for one of a form that is not known. */
+  /** SQL of each condition by its shape; empty if every row matches, null if the SQL has a form that we do not know. */
   readonly #conditions = new Map<string, string | null>();
 
   /** @param hasNames whether statements are prepared under a name */
   constructor(readonly hasNames = true) {}
 
-  /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
+  /** Reads rows from the primary, never from a cache. Changes of the request that are not flushed are flushed first, as `em.find` does. */
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
     const { meta, columns } = selection;
     const { order, isTurned = false, limit, offset = 0 } = query;
@@ -147,8 +150,8 @@ export class ModelQueries {
   }
 
   /**
-   * A condition, narrowed by the default filters of the ORM, as SQL about the alias `t`, which stands for any rows with the columns of the
-   * table: one that is locked, for example. Undefined where it has to be built anew each time.
+   * A condition as SQL about the alias `t`, narrowed by the default filters of the ORM. The alias may stand for any rows with the table's
+   * columns, such as a locked row. Undefined if the SQL has to be built anew each time.
    *
    * @param first the number of its first parameter
    */
@@ -171,8 +174,8 @@ export class ModelQueries {
   }
 
   /**
-   * Whether a row as the change log has it is one of those of a condition, as other tables are now. Undefined where the condition has to be
-   * built anew each time, or may ask for a column that the log does not have, or has as no value of JSON.
+   * Whether a row, as the change log has it, matches a condition, given the other tables as they are now. Undefined if the condition has to
+   * be built anew each time, or if it may read a column that the log does not have or does not have as a JSON value.
    */
   async matches(
     reader: Reader,
@@ -201,24 +204,24 @@ export class ModelQueries {
     return answer?.[0] === true;
   }
 
-  /** Whether a default filter of the ORM leaves out rows of one of these models. */
+  /** Whether a default filter of the ORM narrows one of these models in this context. */
   async hasFilters({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<boolean> {
     for (const meta of metas) if (await defaultFilter(em, meta)) return true;
     return false;
   }
 
-  /** Whether the ORM has a default filter for a model, whatever that leaves out now. */
+  /** Whether the ORM has a default filter for a model, whatever it leaves out at the moment. */
   async isFiltered(em: EntityManager, meta: EntityMetadata): Promise<boolean> {
     try {
       const everything = {};
       return (await em.applyFilters(meta.class, everything, {}, 'read')) !== everything;
     } catch {
-      // It needs parameters, or a request, and there is none.
+      // The filter needs parameters, or a request, and there is none.
       return true;
     }
   }
 
-  /** The default filters of these models, of those that have any. */
+  /** The default filters of those of these models that have any. */
   async filtersOf({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<ReadonlyMap<EntityMetadata, object>> {
     const filters = new Map<EntityMetadata, object>();
     for (const meta of metas) {
@@ -234,12 +237,12 @@ export class ModelQueries {
     return (await em.applyFilters(meta.class, condition, {}, 'read')) ?? {};
   }
 
-  /** @param key what is selected: a selection, or for a count the model */
+  /** @param key what is selected: a selection, or the model for a count */
   #kindOf(key: object, name: string, joined: () => readonly EntityMetadata[]): QueryKind {
     const known = this.#kinds.get(key) ?? new Map<string, QueryKind>();
     this.#kinds.set(key, known);
     const kind = known.get(name) ?? { joined: joined(), prepared: new Map() };
-    // The orders of a list are as many as its consumer declares, and their combinations are not.
+    // The orders that a consumer declares are few, but their combinations are not.
     if (known.size >= mostShapes) known.clear();
     known.set(name, kind);
     return kind;
@@ -306,8 +309,8 @@ export class ModelQueries {
 }
 
 /**
- * A condition on rows of a class whose parents have tables of their own, with the row itself (`$1`) in place of what is joined of these.
- * Undefined where it joins them in another form than MikroORM does.
+ * Adapts a condition on rows of a class whose parents have tables of their own: it replaces the joined parent tables by the row itself
+ * (`$1`). Undefined if the SQL joins them in another form than MikroORM's.
  */
 function ofThisRow({ em, schema }: Reader, meta: EntityMetadata, condition: string): string | undefined {
   let text = condition;
@@ -327,7 +330,7 @@ function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
-/** A column as the driver has it, as JSON that PostgreSQL reads the same value from. */
+/** The driver's value of a column as JSON from which PostgreSQL reads the same value. */
 function jsonOf(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return `\\x${value.toString('hex')}`;
   if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value);
@@ -338,7 +341,7 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null;
 }
 
-/** The names of the filters that the ORM applies to each query of a model, without those that were added to an entity manager. */
+/** The names of the filters that the ORM applies to each query of a model, without filters that were added to an entity manager. */
 export function defaultFiltersOf(em: EntityManager, meta: EntityMetadata): readonly string[] {
   const sources = [em.config.get('filters') as EntityMetadata['filters'], meta.filters];
   return sources.flatMap((source) => QueryHelper.getActiveFilters(meta, {}, source).map(({ name }) => name));
@@ -353,7 +356,7 @@ function conditionText(reader: Reader, meta: EntityMetadata, where: object, firs
   return conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
 }
 
-/** What stands behind the WHERE of a query; empty where there is none. What is joined to the table is looked up for each of its rows. */
+/** The condition after the WHERE of a query; empty if there is none. Joined tables become a subquery for each row. */
 function conditionIn(sql: string): string | null {
   const found = /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"((?: (?:left|inner) join .*?)?)(?: where (.*))?$/s.exec(
     sql,
@@ -381,7 +384,11 @@ function builderOf({ em, schema }: Reader, meta: EntityMetadata, alias = 't'): Q
   return schema === undefined ? builder : builder.withSchema(schema);
 }
 
-/** An order, as the ORM takes it. @param isTurned as `ModelQuery` has it */
+/**
+ * An order in MikroORM's form.
+ *
+ * @param isTurned as in `ModelQuery`
+ */
 export function ormOrder(
   reader: Reader,
   meta: EntityMetadata,
@@ -392,7 +399,7 @@ export function ormOrder(
     Object.entries(order).map(async ([name, direction], index, all) => {
       const path = pathOf(meta, name);
       if (!path) return { [name]: direction };
-      // The ORM takes each relation of an order once, where the model has an order by default.
+      // If the model has a default order, the ORM takes each relation of an order only once.
       const isRepeated = all.slice(0, index).some(([other]) => headOf(other) === headOf(name));
       if (isRepeated || path.steps.some(isToMany) || (await mayBeHidden(reader, path))) {
         const first = await firstValue(reader, meta, path, isTurned ? turned(direction) : direction);
@@ -407,7 +414,9 @@ export function turned(direction: ModelOrder[string]): ModelOrder[string] {
   return direction === 'asc' ? 'desc' : 'asc';
 }
 
-/** Whether default filters of the ORM hide rows on the way: it does not ask them where it joins a table for an order. */
+/**
+ * Whether default filters of the ORM hide rows of a relation on the path: the ORM does not apply them where it joins a table for an order.
+ */
 async function mayBeHidden({ em }: Reader, { steps }: ModelPath): Promise<boolean> {
   for (const { targetMeta } of steps) if (targetMeta && (await defaultFilter(em, targetMeta))) return true;
   return false;
@@ -417,10 +426,10 @@ function headOf(path: string): string | undefined {
   return path.split('.')[0];
 }
 
-/** SQL of a value of a row, by the alias of its table. */
+/** The SQL of a row's value, for an alias of the table. */
 export type ValueSql = (alias: string) => string;
 
-/** Of the many values that a path leads to, the one that comes first: a join would give the row once for each of them. */
+/** The first of the many values that a path leads to: a join would return the row once for each value. */
 export async function firstValue(
   reader: Reader,
   meta: EntityMetadata,
@@ -431,7 +440,7 @@ export async function firstValue(
   const keys = keyColumns(meta);
   const isSameRow = keys.map((key) => `o0.${quote(key)} = ${outerTable}.${quote(key)}`).join(' and ');
   const value = `o${steps.length}.${quote(last.fieldNames[0] ?? '')}`;
-  // Booleans and uuids have no least and no greatest value by `min` and `max`.
+  // `min` and `max` do not take booleans and uuids.
   const first = `(array_agg(${value} order by ${value} ${direction} nulls last))[1]`;
   const builder = builderOf(reader, meta, 'o0').select(raw(first)).where(raw(isSameRow));
   for (const [index, { name, targetMeta }] of steps.entries()) {
@@ -443,15 +452,15 @@ export async function firstValue(
   return (alias) => `(${text.replaceAll(outerTable, quote(alias))})`;
 }
 
-/** As a key of a condition or an order of MikroORM. */
+/** The value as a key of MikroORM's conditions and orders. */
 export function asRaw(value: ValueSql): RawQueryFragment & symbol {
   return raw((alias: string) => value(alias).replaceAll('?', '\\?'));
 }
 
-/** Stands for the table of the query around another one. */
+/** A name for the table of the outer query, inside a subquery. */
 const outerTable = 'signalbox_outer';
 
-/** The order that the model has by default, behind that of a query. */
+/** The model's default order, which follows the order of a query. */
 function usualOrder({ orderBy }: EntityMetadata, order: ModelOrder): readonly object[] {
   const usual: readonly object[] = orderBy ? QueryHelper.mergeOrderBy(orderBy) : [];
   return usual.filter((part) => Object.keys(part).every((name) => !Object.hasOwn(order, name)));
@@ -467,7 +476,7 @@ function platformOf(em: EntityManager): Platform {
   return em.getDriver().getPlatform();
 }
 
-/** The first of each, by the columns of the key. */
+/** Keeps the first row of each key. */
 function withoutRepeated(rows: readonly PlainRow[], keyLength: number): readonly PlainRow[] {
   const byKey = new Map<string, PlainRow>();
   for (const row of rows) {
@@ -477,24 +486,24 @@ function withoutRepeated(rows: readonly PlainRow[], keyLength: number): readonly
   return [...byKey.values()];
 }
 
-// The shape of a condition: what it is without its values
+// The shape of a condition: the condition without its values
 
 interface Shape {
   readonly text: string;
-  /** As the driver takes them. */
+  /** Values in the driver's form. */
   readonly values: readonly unknown[];
-  /** The models of the relations that it goes through. */
+  /** The models of the relations that the condition goes through. */
   readonly joined: readonly EntityMetadata[];
 }
 
 interface Walker {
   readonly value: (prop: EntityProperty, value: unknown) => unknown;
-  /** @param all whether the column is compared with all of them, or with any */
+  /** @param all whether the column is compared with all of the values, or with any */
   readonly list: (prop: EntityProperty, values: readonly unknown[], all: 'all' | 'any') => unknown;
   readonly text: (part: string, joined?: EntityMetadata) => void;
 }
 
-/** Thrown by a walk through a condition that has to be built anew each time. */
+/** Thrown for a condition that has to be built anew each time. */
 const shapeless = Symbol('shapeless');
 
 const comparisons = new Set(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$like', '$ilike', '$in', '$nin']);
@@ -522,7 +531,7 @@ function shapeOf(em: EntityManager, meta: EntityMetadata, where: object): Shape 
   return { text, values, joined };
 }
 
-/** The condition with a parameter of the statement in place of each value, and how many there are. */
+/** The condition with a parameter of the statement in place of each value, and the number of parameters. */
 function withMarks(meta: EntityMetadata, where: object, first: number) {
   let count = 0;
   const mark = (): string => `$${first + count++}`;
@@ -534,7 +543,7 @@ function withMarks(meta: EntityMetadata, where: object, first: number) {
   return { marked: marked as object, count };
 }
 
-/** The condition with other values. */
+/** Walks through a condition and returns it with other values. */
 function walk(meta: EntityMetadata, condition: unknown, walker: Walker): unknown {
   if (!Utils.isPlainObject(condition) || Object.getOwnPropertySymbols(condition).length > 0) throw shapeless;
   walker.text('{');
@@ -554,9 +563,9 @@ function walkMember(meta: EntityMetadata, name: string, value: unknown, walker: 
     return value.map((each) => walk(meta, each, walker));
   }
   if (name === '$not' || ofCollections.has(name)) return walk(meta, value, walker);
-  const prop = meta.properties[name as never] as EntityProperty | undefined;
+  const prop = findProp(meta, name);
   if (!prop || prop.embedded || prop.kind === 'embedded' || prop.formula || prop.polymorphic) throw shapeless;
-  // To compare the key of a row that does not hold it is to join the other one.
+  // Comparing a key that the row itself does not hold takes a join.
   if (prop.targetMeta && !isOwnColumn(prop)) walker.text('', prop.targetMeta);
   if (Array.isArray(value)) return Object.fromEntries([walkOperator(prop, '$in', value, walker)]);
   if (!Utils.isPlainObject(value)) return walkValue(prop, value, walker);
@@ -572,7 +581,7 @@ function walkMember(meta: EntityMetadata, name: string, value: unknown, walker: 
   return walk(prop.targetMeta, value, walker);
 }
 
-/** A list is one parameter, `= any($1)`: else each length of it would be a statement of its own. */
+/** A list is one parameter, `= any($1)`: otherwise each length would be a statement of its own. */
 function walkOperator(
   prop: EntityProperty,
   operator: string,
@@ -595,7 +604,7 @@ function walkValue(prop: EntityProperty, value: unknown, walker: Walker): unknow
   return walker.value(prop, value);
 }
 
-/** @throws `shapeless` for what the database might take for something else than MikroORM would write into the SQL */
+/** @throws `shapeless` for a value that the database might read differently than MikroORM would write it into the SQL */
 function parameterOf(prop: EntityProperty, value: unknown, platform: Platform): unknown {
   if (prop.targetMeta) {
     const [key, ...others] = prop.targetMeta.getPrimaryProps();
@@ -616,19 +625,22 @@ function parameterOf(prop: EntityProperty, value: unknown, platform: Platform): 
   throw shapeless;
 }
 
-/** The parameter of a statement takes the type of the column that it is compared with; a number in its text has a type of its own. */
+/**
+ * Whether a number is in the range of its column: a parameter takes the type of the column, but a number in the SQL text has a type of its
+ * own.
+ */
 function fits(value: number, column: string): boolean {
   if (/^(int|serial|bigint|bigserial)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 2_147_483_648;
   if (/^(smallint|smallserial|int2)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 32_768;
   return /^(numeric|decimal|double)/.test(column) && Number.isFinite(value);
 }
 
-/** In a column without one, a date means what the session's time zone makes of it. */
+/** Whether the column has a time zone. Without one, the session's time zone decides what a date means. */
 function hasZone(column: string): boolean {
   return /^timestamp(tz|.* with time zone)/.test(column);
 }
 
-/** PostgreSQL writes other years in its own way. */
+/** Whether the year has four digits; PostgreSQL writes other years in a form of its own. */
 function isPlainYear(date: Date): boolean {
   const year = date.getUTCFullYear();
   return year > 0 && year < 10_000;

@@ -6,22 +6,23 @@ import { writeConnection } from './statements.js';
 
 type Upsert = (this: EntityManager, entity: unknown, data?: unknown, options?: object) => Promise<unknown>;
 
-/** The transaction of the upsert under way. MikroORM's events do not name one that came as an option. */
+/** The transaction of the running upsert. MikroORM's events do not name a transaction that was passed as an option. */
 const underWay = new AsyncLocalStorage<object>();
 
 const wrapped = new WeakSet<object>();
 
-/** The transaction that an upsert of the manager is in. */
+/** The transaction in which the manager's upsert runs. */
 export function transactionOf(em: EntityManager): object | undefined {
   return underWay.getStore() ?? em.getTransactionContext();
 }
 
-/** Whether upserts of a class, outside of any transaction, get one. */
+/** Whether an upsert of a class outside of any transaction gets one. */
 export type WantsTransaction = (em: EntityManager, meta: EntityMetadata) => boolean;
 
 /**
- * Lets upserts outside of any transaction begin one where they want it, so that the row and its entry are one commit. Done once for all
- * managers of a kind: they have no event in which one could be begun, and none for an upsert that fails.
+ * Makes upserts outside of any transaction begin one where `wantsTransaction` says so, so that the row and its log entry are one commit. It
+ * wraps the prototype once, for all managers of a kind: MikroORM has no event in which a transaction could begin, and none for a failed
+ * upsert.
  */
 export function wrapUpserts(manager: EntityManager, wantsTransaction: WantsTransaction): void {
   const prototype = Object.getPrototypeOf(manager) as object;
@@ -41,7 +42,7 @@ export function wrapUpserts(manager: EntityManager, wantsTransaction: WantsTrans
   }
 }
 
-/** @param given an entity, several, or what a class is named by */
+/** @param given an entity, several entities, or a name of a class */
 function metaOf(em: EntityManager, given: unknown): EntityMetadata | undefined {
   const one: unknown = Array.isArray(given) ? given[0] : given;
   const named: unknown = Utils.isEntity<object>(one) ? one.constructor : one;
@@ -50,7 +51,7 @@ function metaOf(em: EntityManager, given: unknown): EntityMetadata | undefined {
 
 const upsertEvents = ['beforeUpsert', 'afterUpsert'] as const;
 
-/** Whether code of the application runs during an upsert. It may ask for another connection, and there may be no other. */
+/** Whether the application's code runs during an upsert. It may ask for another connection, and the pool may have none left. */
 export function hasUpsertHooks(em: EntityManager, { hooks }: EntityMetadata, own: object): boolean {
   const subscribers = [...em.getEventManager().getSubscribers()];
   return upsertEvents.some(
@@ -59,8 +60,8 @@ export function hasUpsertHooks(em: EntityManager, { hooks }: EntityMetadata, own
 }
 
 /**
- * The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties.
- * This waits for a transaction that is writing them, as the upsert itself would do, because what was read before that would be stale.
+ * The rows that an upsert may collide with: those with its key, or with the values of one of its unique properties. The query waits for a
+ * transaction that is writing them, as the upsert itself would, because rows that were read before would be stale.
  */
 export async function conflictingRows(
   em: EntityManager,
@@ -84,7 +85,7 @@ async function lockedRows(em: EntityManager, meta: EntityMetadata, where: object
   const lock = em.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
   const find = (): Promise<object[]> => em.find(meta.class, where, { ...asStored, filters: false, ...lock } as object);
   const rows = await find();
-  // A transaction that waited for the lock on a row, which was then deleted, finds the row with its key now by a second statement.
+  // If the transaction waited for the lock of a row that was then deleted, a second statement finds the new row with its key.
   return rows.length > 0 ? rows : find();
 }
 

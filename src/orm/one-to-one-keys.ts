@@ -7,8 +7,8 @@ type Hydrate = (entity: object, meta: EntityMetadata, ...more: unknown[]) => voi
 const fixed = new WeakSet<object>();
 
 /**
- * Has an ORM remember keys of one-to-one relations as the database has them. Where it finds a row from the other side, it notes the key
- * as entities have it: with a type that converts keys, the next flush would write the row that has the column, without a change.
+ * Makes an ORM remember keys of one-to-one relations in the database's form. When MikroORM finds a row from the inverse side, it notes the
+ * key in the entity's form: with a type that converts keys, the next flush would write the owning row although nothing has changed.
  */
 export function keepOneToOneKeys({ em }: OrmRoot): void {
   const classes = [...em.getMetadata().getAll().values()];
@@ -28,7 +28,7 @@ export function keepOneToOneKeys({ em }: OrmRoot): void {
 
 const inverses = new WeakMap<EntityMetadata, readonly EntityProperty[]>();
 
-/** The relations whose other side has the key of this class in a column, where the database has another value for it than entities. */
+/** The relations whose owning side holds the key of this class in a column, in another form than entities have. */
 function convertedInverses(meta: EntityMetadata): readonly EntityProperty[] {
   const known = inverses.get(meta);
   if (known) return known;

@@ -21,7 +21,7 @@ import {
   ValidationFailed,
 } from '../errors.js';
 
-/** What PostgreSQL tells of a violated constraint. */
+/** PostgreSQL's facts about a violated constraint. */
 interface Violation {
   readonly code?: string;
   readonly table?: string;
@@ -30,8 +30,8 @@ interface Violation {
 }
 
 /**
- * PostgreSQL's codes for values too long, too large or of the wrong form: a client's, where no check came first. 22000 is a range whose end
- * comes before its beginning.
+ * PostgreSQL's codes for values that are too long, too large or malformed. They are the client's fault if no check came first. 22000 is a
+ * range whose end comes before its beginning.
  */
 const unfit: ReadonlySet<string> = new Set([
   '22000',
@@ -48,25 +48,25 @@ const unfit: ReadonlySet<string> = new Set([
   '08P01',
 ]);
 
-/** PostgreSQL's code for a statement that was cancelled; a client that cancels an action is answered by the request itself. */
+/** PostgreSQL's code for a cancelled statement. If a client cancelled the action, the request itself answers. */
 const cancelledStatement = '57014';
 
-/** PostgreSQL's code for a lock that was not to be had in time. */
+/** PostgreSQL's code for a lock that was not available in time. */
 export const lockTimeout = '55P03';
 
-/** PostgreSQL's codes for a transaction that it gave up in favour of another one: a deadlock, or one that fits into no order. */
+/** PostgreSQL's codes for a transaction that it rolled back in favour of another one: a deadlock or a serialization failure. */
 const givenUp: ReadonlySet<string> = new Set(['40P01', '40001']);
 
-/** What `pg` says of a statement that took longer than its `query_timeout`. */
+/** `pg`'s message for a statement that took longer than its `query_timeout`. */
 const lateAnswer = 'Query read timeout';
 
 /**
- * PostgreSQL's codes for connections that it refuses or ends: connection exceptions, a statement of which it does not know whether it
- * was completed, time limits of sessions and transactions, too many connections, a shutdown, a start.
+ * PostgreSQL's codes for connections that it refuses or ends: connection exceptions, a statement with unknown completion, time limits of
+ * sessions and transactions, too many connections, a shutdown, a start.
  */
 const disconnections = /^(08...|40003|25P0[34]|53300|57P0[1235])$/;
 
-/** Node's codes for a way to the database that is closed or broken. */
+/** Node's codes for a closed or broken network connection. */
 const brokenWays: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
   'ECONNABORTED',
@@ -81,13 +81,13 @@ const brokenWays: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ]);
 
-/** What `pg` says of a statement that it has not sent, because it knows already that the connection is lost. */
+/** `pg`'s messages for a statement that it did not send, because it knew that the connection was lost. */
 const unsent: ReadonlySet<string> = new Set([
   'Client has encountered a connection error and is not queryable',
   'Client was closed and is not queryable',
 ]);
 
-/** What `pg` and its pool say of a connection that is lost, or not to be had in time. */
+/** Messages of `pg` and its pool for a connection that is lost or was not available in time. */
 const lost: ReadonlySet<string> = new Set([
   ...unsent,
   'Connection terminated',
@@ -97,17 +97,17 @@ const lost: ReadonlySet<string> = new Set([
   'timeout expired',
 ]);
 
-/** For the log, where a database cannot be reached. */
+/** The advice in the log when a database cannot be reached. */
 export const databaseRemedy =
   'Start the database server, or correct its address. `signalbox doctor` says whether it answers.';
 
 const privilegeRemedy =
   'If clients should be able to do this, GRANT it to the user of the database, or let a policy of row level security pass it.';
 
-/** COMMIT was sent and not answered: the transaction took effect, or it did not. */
+/** COMMIT was sent and not answered: the transaction may or may not have taken effect. */
 export class CommitInDoubt extends ConnectionException {}
 
-/** Whether PostgreSQL, its driver or the way to it failed, and MikroORM has not made an error of its own of that yet. */
+/** Whether PostgreSQL, its driver or the network failed, and MikroORM has not yet made an error of its own of that. */
 export function isDatabaseFailure(error: unknown): error is Error {
   if (!(error instanceof Error) || error instanceof DriverException) return false;
   return 'severity' in error || error.message === lateAnswer || lost.has(error.message) || isBrokenWay(error);
@@ -117,15 +117,15 @@ export function isDatabaseFailure(error: unknown): error is Error {
 export function isConnectionFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
-  // A protocol violation is what PostgreSQL says of values that it cannot read, and poolers say of connections that they end.
+  // PostgreSQL reports values that it cannot read as protocol violations too; poolers report connections that they end as such.
   if ('severity' in error) return disconnections.test(code) && (code !== '08P01' || error.severity === 'FATAL');
-  // Other sockets break as well: only MikroORM knows that it was one of the database.
+  // Other sockets break as well: only MikroORM knows that this one led to the database.
   return lost.has(error.message) || (error instanceof DriverException && isBrokenWay(error));
 }
 
 /**
- * Whether the same statement may well succeed a moment later: the connection failed, the database gave the statement up in favour of another
- * one, or it took too long.
+ * Whether the statement may succeed if it is tried again a moment later: the connection failed, the database rolled the statement back in
+ * favour of another one, or it took too long.
  */
 export function isPassingFailure(error: unknown): boolean {
   if (isConnectionFailure(error)) return true;
@@ -135,14 +135,14 @@ export function isPassingFailure(error: unknown): boolean {
   return 'severity' in error && (givenUp.has(code) || code === cancelledStatement || code === lockTimeout);
 }
 
-/** Whether a statement took no effect although it failed: PostgreSQL refused it, or never got it. */
+/** Whether a failed statement certainly had no effect: PostgreSQL refused it, or never received it. */
 export function isWithoutEffect(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof ConfigurationError) return isWithoutEffect(error.cause);
   return unsent.has(error.message) || ('severity' in error && !isConnectionFailure(error));
 }
 
-/** A socket of Unix that is not there is a server that does not run. */
+/** Whether the network connection broke. A missing Unix socket means that the server does not run. */
 function isBrokenWay(error: Error): boolean {
   const code = codeOf(error);
   return brokenWays.has(code) || (code === 'ENOENT' && Reflect.get(error, 'syscall') === 'connect');
@@ -152,34 +152,34 @@ function codeOf(error: Error): string {
   return String(Reflect.get(error, 'code'));
 }
 
-/** Milliseconds until another try is worth it. Random, so that the clients that were refused do not all come back at once. */
+/** Suggested retry delay in ms. It is random, so that refused clients do not all return at once. */
 function retryAfter(): number {
   return 1_000 + Math.random() * 2_000;
 }
 
-/** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
+/** The client's error for an error of the ORM; undefined if the client can do nothing about it. It never shows SQL. */
 export function toApiError(storages: readonly MetadataStorage[], thrown: unknown): ApiError | undefined {
   const cause = { cause: thrown };
   if (thrown instanceof NotFoundError) return new NotFound(undefined, cause);
   if (thrown instanceof OptimisticLockError)
-    return new Conflict('The row was changed by someone else meanwhile.', cause);
+    return new Conflict('The row was changed by another request meanwhile.', cause);
   if (thrown instanceof CommitInDoubt) return new OutcomeUnknown(undefined, cause);
   if (isConnectionFailure(thrown))
     return new Unavailable(undefined, { ...cause, retryAfter: retryAfter(), remedy: databaseRemedy });
-  // Statements of the framework's own, which lock rows and write the log, fail with an error of the driver.
+  // The framework's own statements, which lock rows and write the log, fail with the driver's error.
   if (thrown instanceof DriverException || isDatabaseFailure(thrown)) {
     const { code }: Violation = thrown as Violation;
     if (code !== undefined && givenUp.has(code))
-      return new Conflict('Someone else was writing the same rows. Try again.', cause);
+      return new Conflict('Another request was writing the same rows. Try again.', cause);
     if (code === cancelledStatement || thrown.message === lateAnswer)
       return new TimeLimitExceeded('The database took too long.', cause);
   }
-  // What fails with COMMIT is the driver's own error: a constraint that is deferred, say.
+  // COMMIT fails with the driver's own error, for example for a deferred constraint.
   if (!(thrown instanceof DriverException) && !isDatabaseFailure(thrown)) return undefined;
   return violationError(storages, thrown as Violation, cause);
 }
 
-/** By PostgreSQL's code, which the ORM's error and the driver's both have. */
+/** Maps PostgreSQL's code, which the errors of the ORM and of the driver both have. */
 function violationError(
   storages: readonly MetadataStorage[],
   violation: Violation,
@@ -209,7 +209,7 @@ function violationError(
   return unfit.has(code) ? new ValidationFailed('A value does not fit its column.', cause) : undefined;
 }
 
-/** The item of a list whose row the database has refused, by the error. */
+/** The index of the list item whose row the database refused, by the error. */
 const refusedItems = new WeakMap<object, number>();
 
 export function noteItem(error: unknown, index: number): void {
@@ -221,13 +221,16 @@ function ofItem(error: object, detail: ErrorDetail): ErrorDetail {
   return index === undefined ? detail : indexed(index, detail);
 }
 
-/** The detail of an item of a list: `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
+/** The detail of one item of a list: `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
 export function indexed(index: number, detail: ErrorDetail): ErrorDetail {
   if (typeof detail === 'string') return { [index]: [detail] };
   return Object.fromEntries(Object.entries(detail).map(([field, texts]) => [`${index}.${field}`, texts]));
 }
 
-/** Whether a row was to be given the value that another row has already. Not all values are told as they were written. */
+/**
+ * Whether the refused value is the one that this row was to be given. PostgreSQL reports some values in another form than they were written
+ * in.
+ */
 export function isRefusedValueOf(row: object, meta: EntityMetadata, error: unknown): boolean {
   const detail = String(Reflect.get(Object(error), 'detail'));
   const columns = /\((.+?)\)=\(/.exec(detail)?.[1] ?? '';
@@ -240,7 +243,7 @@ export function isRefusedValueOf(row: object, meta: EntityMetadata, error: unkno
   return isChanged && detail.includes(`(${columns})=(${texts.join(', ')})`);
 }
 
-/** As PostgreSQL writes it. */
+/** The value as PostgreSQL writes it. */
 function textOf(value: unknown): string {
   if (typeof value === 'boolean') return value ? 't' : 'f';
   return String(Utils.isEntity<object>(value, true) ? helper(value).getPrimaryKey() : value);
@@ -255,7 +258,7 @@ function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): R
   return { [field]: [`An object with this ${field} already exists.`] };
 }
 
-/** Names of hidden properties, and of columns that are no property, are nothing for clients. */
+/** The field's name in the error. Hidden properties, and columns without a property, are not named to clients. */
 function fieldOf(meta: EntityMetadata | undefined, column: string | undefined): string {
   const prop = meta?.props.find(({ fieldNames }) => column !== undefined && fieldNames?.includes(column));
   return prop && !prop.hidden ? prop.name : 'non_field_errors';

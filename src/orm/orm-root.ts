@@ -2,20 +2,20 @@ import { EntityManager, type EventSubscriber } from '@mikro-orm/core';
 import { findPackage, ownFolder, secondCopy } from '../copies.js';
 import type { Class } from '../metadata.js';
 
-/** As much of MikroORM as the framework needs: any driver's `MikroORM` object is one. */
+/** The part of MikroORM that the framework needs: any driver's `MikroORM` object fits. */
 export interface OrmRoot {
   readonly em: EntityManager;
 }
 
-/** Told by what it can do: another copy of the ORM's package has other classes. */
+/** Whether a value is a MikroORM object. It is checked by its members, because another copy of the ORM's package has other classes. */
 export function isOrmRoot(value: unknown): value is OrmRoot {
   const { em } = (value ?? {}) as { readonly em?: Partial<EntityManager> | null };
   return typeof em?.getMetadata === 'function' && typeof em.getEventManager === 'function';
 }
 
 /**
- * @param member the option that gave it
- * @throws ConfigurationError for one of another copy of MikroORM: entity managers and errors of one are none of the other's
+ * @param member the option that the ORM was passed to
+ * @throws ConfigurationError for an object of another copy of MikroORM, whose entity managers and errors this copy does not know
  */
 export function checkOrmIsOurs(member: string, { em }: OrmRoot): void {
   if (em instanceof EntityManager) return;
@@ -28,8 +28,8 @@ export function checkOrmIsOurs(member: string, { em }: OrmRoot): void {
 }
 
 /**
- * What the entity manager is injected by: the core's `EntityManager`, whichever driver it comes from, and the driver's own classes
- * in between, one of which its package exports under the same name.
+ * The tokens by which the entity manager is injected: the core's `EntityManager`, and the driver's own classes, one of which its package
+ * exports under that name too.
  */
 export function entityManagerTokens({ em }: OrmRoot): readonly Class<EntityManager>[] {
   const tokens = new Set<Class<EntityManager>>([EntityManager]);

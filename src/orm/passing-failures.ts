@@ -1,22 +1,22 @@
 import { setTimeout as passed } from 'node:timers/promises';
 import { isPassingFailure } from './orm-errors.js';
 
-/** How long the first wait takes, and the longest one, in milliseconds. Each takes twice as long as the one before. */
+/** The first and the longest wait between attempts, in milliseconds; each wait is twice as long as the one before. */
 const firstWait = 50;
 const longestWait = 1_000;
 
 export interface Patience {
-  /** For how many milliseconds behind the first failure the work is tried again. */
+  /** Milliseconds after the first failure in which the work is tried again. */
   readonly timeLimit: number;
-  /** Asked behind a failure: false where no one needs the work any more, or where it must not be done twice. */
+  /** Called after a failure; false if no one needs the work any more, or if it must not be done twice. */
   readonly isWanted?: () => boolean;
 }
 
 /**
- * Does work again for as long as the database fails in passing: an event must not be lost because a server restarts. The work begins anew each
- * time, so that what it has done before it failed must not count.
+ * Repeats work while the database fails temporarily: an event must not be lost because a server restarts. Each attempt starts from the
+ * beginning, so a failed attempt must leave no effects.
  *
- * @throws what stays, at once; what fails in passing, once that has gone on for the time limit
+ * @throws a permanent failure at once, and a temporary one after the time limit
  */
 export async function outlastFailures<T>(work: () => Promise<T>, { timeLimit, isWanted }: Patience): Promise<T> {
   let end: number | undefined;

@@ -13,8 +13,8 @@ import { formerTexts, plainTexts } from './session-settings.js';
 import { clientOf, runStatement, type StatementConnection } from './statements.js';
 
 /**
- * Reads rows as text, the way the statement that ends a transaction does it, and makes values of the text. What a class' text means
- * is asked once of the database, on whatever connection needs it first.
+ * Reads rows as text, as the statement that ends a transaction does, and parses that text. The meaning of a class' text is read from the
+ * database once, on whichever connection needs it first.
  */
 export class RowReader {
   readonly #shapes = new Map<string, RowShape>();
@@ -27,7 +27,7 @@ export class RowReader {
   /** @param exceptions which hidden and lazy columns of a class are read */
   constructor(private readonly exceptions: (meta: EntityMetadata) => HiddenColumns) {}
 
-  /** What the text of a row means; undefined where it is another process', or an older one's. */
+  /** The shape of a row's text; undefined if another process or an older one wrote it with a shape that this process does not know. */
   shapeBy(id: string): RowShape | undefined {
     return this.#byId.get(id);
   }
@@ -51,7 +51,7 @@ export class RowReader {
     return shape;
   }
 
-  /** The shape that another process wrote, if it is one of this process' too. */
+  /** The shape that another process wrote with, if this process has the same one. */
   async findShape(
     em: EntityManager,
     connection: StatementConnection,
@@ -64,9 +64,9 @@ export class RowReader {
   }
 
   /**
-   * Rows by their shapes, in their order, as a statement on this connection reads them.
+   * SQL lists that read these rows on this connection: one list per shape, in the order of the rows.
    *
-   * @param firstParameter the number of the statement's first parameter that is keys
+   * @param firstParameter the number of the statement's first parameter that holds keys
    */
   async list<Row extends RowKey>(
     em: EntityManager,
@@ -94,7 +94,7 @@ export class RowReader {
     };
   }
 
-  /** The row as it is stored now; undefined where it is gone. */
+  /** The row as it is stored now; undefined if it is gone. */
   async readNow(
     em: EntityManager,
     meta: EntityMetadata,
@@ -106,14 +106,14 @@ export class RowReader {
     return row === undefined ? undefined : parseRow(shape, row);
   }
 
-  /** What tables look like may have changed: it is asked anew. */
+  /** Forgets all shapes: the tables may have changed, so that the next read asks the catalog again. */
   forget(): void {
     this.#shapes.clear();
   }
 
   /**
-   * The texts of rows in the order of their keys, undefined for rows that are not there. They are locked until the transaction ends,
-   * as an update locks them: others may refer to them meanwhile.
+   * Locks rows until the transaction ends, and returns their texts in the order of their keys, undefined for missing rows. The lock is that
+   * of an update: other rows may still refer to these.
    */
   async lock(
     em: EntityManager,
@@ -127,7 +127,7 @@ export class RowReader {
     const connection = transaction as StatementConnection | undefined;
     if (!connection) return this.read(em, meta, schema, keys, members);
     const shape = await this.shapeOf(em, connection, meta, schema, members);
-    // A statement that waited for a lock sees the other tables as they were when it began, so that the members take one of their own.
+    // A statement that waited for a lock sees other tables as they were when it began, so a second statement reads the members.
     if (shape.members.length > 0) {
       const { lock } = this.#textsOf(shape);
       const found = await this.#run(connection, lock, shape, keys);
@@ -136,11 +136,11 @@ export class RowReader {
     }
     const { locked } = this.#textsOf(shape);
     const rows = await this.#select(connection, locked, shape, keys);
-    // A writer that waited for a row which was deleted then finds what has its key now by a statement of its own.
+    // If a writer waited for a row that was then deleted, a second statement finds the new row with its key.
     return rows.includes(undefined) ? this.#select(connection, locked, shape, keys) : rows;
   }
 
-  /** @throws ConfigurationError where rows of a class may be hidden from the transaction, so that one that is not found may be there */
+  /** @throws ConfigurationError if a policy may hide rows of a class from the transaction, so that a row that is not found may exist */
   async requireVisible(
     em: EntityManager,
     meta: EntityMetadata,
@@ -153,7 +153,7 @@ export class RowReader {
     if (found?.hidden) throw hiddenFault(meta.className);
   }
 
-  /** The same without a lock. */
+  /** Reads the texts of rows, like `lock`, without a lock. */
   async read(
     em: EntityManager,
     meta: EntityMetadata,
@@ -169,10 +169,10 @@ export class RowReader {
   }
 
   /**
-   * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key,
-   * because PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
+   * SQL of a list of the rows whose keys a parameter holds, in their order, with null for missing rows. Each key has a subquery of its own,
+   * because PostgreSQL assumes a hundred keys and would read a whole table of some thousand rows.
    *
-   * It fails where a row that has to be there is not, and a policy may hide it: it would be told as deleted.
+   * The statement fails if a row that has to be there is missing and a policy may hide it: the log would report a delete.
    */
   #listText(shape: RowShape, parameter: number): string {
     const { lists } = this.#textsOf(shape);
@@ -189,7 +189,7 @@ export class RowReader {
     const lock = `for no key update of ${shape.aliases.join(', ')}`;
     const texts = {
       read: inPlainTexts(`select k.o, (${rowByKey(shape)}) as row from _plain, ${plainKeys}`),
-      // Row after row, in the order of the keys.
+      // Locks row after row, in the order of the keys.
       lock: `select 1 from ${keys} cross join lateral (select 1 from ${shape.from} where ${byKey(shape)} ${lock}) r`,
       locked: inPlainTexts(
         `select k.o, r.row from _plain, ${plainKeys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
@@ -212,31 +212,31 @@ export class RowReader {
   }
 }
 
-/** A row, and whether what its many-to-many relations hold is read with it. */
+/** A row, and whether the members of its many-to-many relations are read with it. */
 export interface RowKey {
   readonly meta: EntityMetadata;
   readonly schema: string | undefined;
   readonly key: readonly unknown[];
   readonly withMembers: boolean;
-  /** Whether the transaction has left it in its place. */
+  /** Whether the row must still be there when the transaction ends. */
   readonly isThere?: boolean;
 }
 
-/** Where a row stands among the lists of all shapes. */
+/** The place of a row in the lists of all shapes. */
 export interface ListedRow<Row> {
   readonly row: Row;
   readonly shape: string;
   readonly list: number;
-  /** As JSON has it. */
+  /** The key as JSON values. */
   readonly key: readonly unknown[];
 }
 
 export interface ListedRows<Row> {
   readonly shapes: readonly RowShape[];
   readonly places: readonly ListedRow<Row>[];
-  /** The keys of the rows of each shape, as the parameter of a statement. */
+  /** The keys of the rows of each shape, as a parameter of the statement. */
   readonly keys: readonly string[];
-  /** SQL of a list of them. */
+  /** The SQL of each list. */
   readonly texts: readonly string[];
 }
 
@@ -258,11 +258,11 @@ interface Texts {
   readonly read: string;
   readonly lock: string;
   readonly locked: string;
-  /** By the number of the parameter that has the keys. */
+  /** SQL of lists, by the number of the parameter that holds the keys. */
   readonly lists: string[];
 }
 
-/** What the application's own statements read later in the transaction is written as its session says. */
+/** Reads with plain settings, then restores those of the session, so that later statements of the application read texts as before. */
 function inPlainTexts(select: string): string {
   const former = `_former as materialized (select f.former from (select count(*) from _found) c, lateral (${formerTexts} where c.count >= 0) f)`;
   return `with ${plainTexts}, _found as materialized (${select}), ${former} select o, row from _former left join _found on true`;
@@ -272,17 +272,17 @@ function rowByKey(shape: RowShape): string {
   return `select ${shape.sql} as row from ${shape.from} where ${byKey(shape)}`;
 }
 
-/** What a statement fails with that finds a row hidden: SQL has no way of its own to throw. */
+/** Begins the error of a statement that finds a row hidden: SQL has no other way to throw. */
 const hiddenMark = 'signalbox: a policy hides ';
 
-/** Stands for a row that was not found. The text becomes a number, and fails, only where one has to be there. */
+/** SQL for a row that was not found. If the row has to be there, it converts a text to a number, which fails. */
 function hiddenRow({ meta, mayHide, members }: RowShape): string {
   const mark = `${hiddenMark}${meta.className}`.replaceAll("'", "''");
   const type = members.length > 0 ? 'json' : 'text';
   return `case when k.there and (${mayHide}) then ('${mark}' || left(k.o::text, 0))::int::text::${type} end`;
 }
 
-/** The class of the row that a policy hides, where a statement has failed for that. */
+/** The class of the row that a policy hides, if a statement failed for that reason. */
 export function hiddenClass(error: unknown): string | undefined {
   const { message } = Object(error) as { readonly message?: unknown };
   const [, rest] = String(message).split(hiddenMark);
@@ -295,15 +295,15 @@ export function hiddenFault(className: string, cause?: unknown): ConfigurationEr
     member: 'orm',
     reason:
       `has a transaction that wrote a row of ${className}, or a link to it, which a policy of row level security may hide from it: ` +
-      'what became of the row cannot be told.',
+      'its new state cannot be read.',
     remedy:
-      'Let a policy for SELECT pass what the role may write, or run `reset role` behind the last flush of the transaction; ' +
+      'Let a policy for SELECT pass what the role may write, or run `reset role` after the last flush of the transaction; ' +
       "where raw SQL or the database deletes the row, call announce(…, 'delete') before.",
   };
   return new ConfigurationError(fault, { cause });
 }
 
-/** The keys of a parameter as a table `k` of their numbers and columns, and whether the row has to be there. */
+/** SQL that turns a parameter of keys into a table `k` of their numbers, their columns and whether the row has to be there. */
 function keyed({ key }: RowShape, parameter: string): string {
   const columns = key.map(({ type }, index) => `k${index} ${type}`).join(', ');
   return `json_to_recordset((${parameter})::json) as k(o int, there bool, ${columns})`;
@@ -328,7 +328,7 @@ function keysAsJson(
   );
 }
 
-/** The same, and of each whether the row has to be there. */
+/** The keys as JSON, each with whether its row has to be there. */
 function keysOfList(shape: RowShape, keys: readonly Keyed[]): string {
   return keysAsJson(
     shape,

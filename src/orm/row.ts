@@ -3,15 +3,15 @@ import { isDeepStrictEqual } from 'node:util';
 import { type EntityManager, type EntityMetadata, type EntityProperty, helper } from '@mikro-orm/core';
 
 /**
- * A row as the driver hands it over: by the names of the columns, with the values that its parsers make. What a many-to-many
- * relation holds is a list of keys, by the name of the property, and is there only where it is known.
+ * A row as the driver reads it: values by the names of the columns, as the driver's parsers make them. The members of a many-to-many
+ * relation are a list of keys under the property's name, present only if they are known.
  */
 export interface StoredRow {
   readonly columns: Readonly<Record<string, unknown>>;
   readonly members?: Readonly<Record<string, readonly unknown[]>>;
 }
 
-/** A column of a row's text, and how the driver reads it. */
+/** A column of a row's text, and the driver's parser for it. */
 interface Column {
   readonly name: string;
   readonly parse: (text: string) => unknown;
@@ -24,40 +24,40 @@ interface Members {
   readonly columns: readonly Column[];
 }
 
-/** How the rows of a class are read as text, and what the text means. Alike in every process that has the same entities and tables. */
+/** How the rows of a class are read as text, and what the text means. Processes with the same entities and tables have the same shapes. */
 export interface RowShape {
-  /** Tells whether another process, or an older one, means the same by the text. */
+  /** Identifies the meaning of the text across processes and versions of the application. */
   readonly id: string;
   readonly meta: EntityMetadata;
   readonly schema: string | undefined;
-  /** The tables of the class, which the alias `t` begins. */
+  /** The tables of the class in SQL; the first has the alias `t`. */
   readonly from: string;
   /** All aliases, for locks. */
   readonly aliases: readonly string[];
   /** SQL that says whether policies of row level security may hide rows from the transaction. */
   readonly mayHide: string;
   readonly key: readonly { readonly column: string; readonly type: string }[];
-  /** One row, as the text of a list: its columns, then each relation's members. */
+  /** SQL that makes one row a text: its columns as a list, then the members of each relation. */
   readonly sql: string;
   readonly columns: readonly Column[];
   readonly members: readonly Members[];
 }
 
-/** Hidden and lazy properties of a class: all others of that kind stay out of the text of a row. */
+/** Which hidden and lazy properties of a class the text of a row includes; it leaves out all others. */
 export interface HiddenColumns {
-  /** They are in it all the same. */
+  /** Properties whose values are included. */
   readonly shown: ReadonlySet<string>;
-  /** A digest of them is in it, which tells whether they have changed. */
+  /** Properties of which only a digest is included, which shows whether they have changed. */
   readonly compared: ReadonlySet<string>;
 }
 
-/** Runs one statement where the rows are to be seen: on a transaction's own connection, say. */
+/** Runs one statement where the rows are visible, for example on a transaction's own connection. */
 export type Run = <Row>(text: string, parameters: readonly unknown[]) => Promise<readonly Row[]>;
 
-/** The driver's parser of a type, by its OID. */
+/** The driver's parser for a type, by the type's OID. */
 export type ParserOf = (oid: number) => (text: string) => unknown;
 
-/** As much of `pg.Pool`, or of PGlite, as says how values are read. */
+/** The part of `pg.Pool` and of PGlite that says how values are parsed. */
 interface NativeClient {
   readonly options?: { readonly types?: { getTypeParser(oid: number, format: 'text'): (text: string) => unknown } };
   readonly Client?: { readonly prototype: object };
@@ -68,7 +68,7 @@ interface NativeConnection {
   getNativeClient(): Promise<unknown>;
 }
 
-/** What the driver of an ORM reads values with, so that a row's text means what a read of the row would have given. */
+/** The parsers of an ORM's driver, so that a row's text gives the values that a read of the row would have given. */
 export async function parserOf(em: EntityManager): Promise<ParserOf> {
   const connection = em.getConnection('write') as unknown as NativeConnection;
   const { options, parsers } = (await connection.getNativeClient()) as NativeClient;
@@ -80,13 +80,13 @@ export async function parserOf(em: EntityManager): Promise<ParserOf> {
   };
 }
 
-/** SQL that gives one column. */
+/** The SQL of one column. */
 export interface ColumnSource {
   readonly name: string;
   readonly sql: string;
 }
 
-/** Reads from the catalog what types the columns have: the driver parses by them, and entities do not say all of them. */
+/** Reads the types of columns from the catalog: the driver parses by them, and entities do not name all of them. */
 const typesOf = `
 with recursive given as (select ord, oid::oid from unnest($1::oid[]) with ordinality as g(oid, ord)),
 base as (
@@ -156,21 +156,21 @@ export async function readShape(
   return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), mayHide, key, sql, columns, members };
 }
 
-/** A cast takes the blanks from the end of a column of a fixed length. */
+/** A cast drops the trailing blanks of a column of a fixed length. */
 function textSql(sql: string, type: string): string {
   return type === 'character' ? `format('%s', ${sql})` : `${sql}::text`;
 }
 
 /**
- * How members are ordered by a column of their key: the same in every database, whatever its collation, and in JavaScript.
+ * SQL that orders members by a column of their key, the same in every database, whatever its collation, and in JavaScript.
  *
- * @param type as PostgreSQL or the ORM calls it
+ * @param type the type's name in PostgreSQL or the ORM
  */
 export function ordered(sql: string, type: string): string {
   return /^(text|char|varchar|citext)/.test(type) ? `${sql} collate "C"` : sql;
 }
 
-/** The types of columns by OID, and by name; those of domains are what they are made of by OID. */
+/** The types of columns by OID and by name; the OID of a domain gives its base type. */
 export async function typesFor(
   run: Run,
   from: string,
@@ -187,7 +187,7 @@ export async function typesFor(
   return [bases.map(({ oid }) => oid), found.names];
 }
 
-/** As types of parameters and of columns without a length, these names stand for a length of one. */
+/** These names mean a length of one, as types of parameters and of columns without a length. */
 function ofAnyLength(type: string): string {
   if (type === 'character') return 'bpchar';
   return type === 'bit' ? 'varbit' : type;
@@ -203,11 +203,11 @@ export function quoter(em: EntityManager): Quote {
 interface Table {
   readonly alias: string;
   readonly name: string;
-  /** Undefined where the table has all of them. */
+  /** The properties whose columns this table has; undefined if it has all of them. */
   readonly props: ReadonlySet<string> | undefined;
 }
 
-/** Of a class that extends another with a table of its own, each has its part of the columns. */
+/** The tables of a class. If a class extends another class with a table of its own, each table has some of the columns. */
 function tablesOf(em: EntityManager, meta: EntityMetadata, schema: string | undefined): readonly Table[] {
   const tables: Table[] = [];
   for (let level: EntityMetadata | undefined = meta; level; level = level.tptParent) {
@@ -234,7 +234,7 @@ export function keyColumns(meta: EntityMetadata): readonly string[] {
   return meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
 }
 
-/** Of a row, what a read gives by default: neither lazy nor hidden columns, but those that are asked for. */
+/** The columns that a read returns by default, without lazy and hidden ones, plus those that `HiddenColumns` adds. */
 function columnsOf(
   em: EntityManager,
   meta: EntityMetadata,
@@ -257,13 +257,13 @@ function columnsOf(
   return [...columns.values()];
 }
 
-/** Begins the name of a digest, which is no column. */
+/** Prefix of a digest's name; no column's name begins so. */
 export const digest = '#';
 
 export function hasColumn(prop: EntityProperty): boolean {
   if (!prop.fieldNames?.length) return false;
   if (prop.kind === '1:m' || prop.kind === 'm:n' || (prop.kind === '1:1' && !prop.owner)) return false;
-  // What an embedded JSON column holds has no column of its own.
+  // The properties of an embedded JSON column have no columns of their own.
   if (prop.embeddedPath) return false;
   if (prop.kind === 'embedded') return Boolean(prop.object || prop.array);
   return prop.persist !== false || Boolean(prop.formula ?? prop.generated);
@@ -295,9 +295,9 @@ export function columnSql(
 
 interface Pivot {
   readonly table: string;
-  /** Those that lead to the row itself, in the order of its key. */
+  /** The columns that refer to the row itself, in the order of its key. */
   readonly own: readonly string[];
-  /** Those that lead to the members. */
+  /** The columns that refer to the members. */
   readonly columns: readonly string[];
 }
 
@@ -310,13 +310,23 @@ export function pivotOf(em: EntityManager, prop: EntityProperty, schema: string 
   return { table: tableName(em, meta, meta.schema && meta.schema !== '*' ? undefined : schema), own, columns };
 }
 
+/** A property by a name that no type knows; undefined where the entity has none of it. */
+export function findProp(meta: EntityMetadata, name: string): EntityProperty | undefined {
+  return meta.properties[name as never];
+}
+
+/** The same for a name that was checked before. */
+export function propOf(meta: EntityMetadata, name: string): EntityProperty {
+  return findProp(meta, name) as EntityProperty;
+}
+
 /** The relation's other side, which is declared by the other class. */
 export function inverseOf(prop: EntityProperty): EntityProperty {
   const name = prop.owner ? prop.inversedBy : prop.mappedBy;
-  return (prop.targetMeta?.properties[name as never] as EntityProperty | undefined) ?? prop;
+  return (prop.targetMeta && findProp(prop.targetMeta, name)) ?? prop;
 }
 
-/** The text of a row -> what the driver would have read. */
+/** Parses the text of a row into what the driver would have read. */
 export function parseRow(shape: RowShape, text: unknown): StoredRow {
   const [row, ...lists] = shape.members.length > 0 ? (text as readonly unknown[]) : [text];
   const values = splitRow(String(row));
@@ -338,10 +348,10 @@ export function parseRow(shape: RowShape, text: unknown): StoredRow {
 }
 
 /**
- * The columns of a row in the text that PostgreSQL makes of it, `row(a, b, …)::text`: `(7,"a, b",,"")` is `7`, `a, b`, null and the
- * empty text. Each is the column's own text, as the driver's parsers take it.
+ * Splits the text that PostgreSQL makes of a row, `row(a, b, …)::text`: `(7,"a, b",,"")` is `7`, `a, b`, null and the empty text. Each item
+ * is the column's own text, which the driver's parsers take.
  *
- * @param text of a row of one column or more: one of none has the same text as one null
+ * @param text of a row with at least one column: a row without columns has the same text as a single null
  */
 export function splitRow(text: string): (string | null)[] {
   const columns: (string | null)[] = [];
@@ -363,7 +373,7 @@ export function splitRow(text: string): (string | null)[] {
   return columns;
 }
 
-/** Where the quoted column that begins at `from` ends: a quote that is not doubled, and has no backslash before it. */
+/** The index of the quote that closes the column which begins at `from`: a quote that is neither doubled nor preceded by a backslash. */
 function closingQuote(text: string, from: number): number {
   for (let at = from; at < text.length; at += 1) {
     const sign = text[at];
@@ -390,11 +400,11 @@ export function changedProperties(meta: EntityMetadata, before: StoredRow, after
   return new Set(meta.props.filter(({ fieldNames }) => fieldNames?.some(differs)).map(({ name }) => name));
 }
 
-/** The primary key as the entity shows it: a value, or an object for a composite one. */
+/** The primary key as the entity shows it: a value, or an object for a composite key. */
 export function primaryKeyOf(entity: object): unknown {
   const { __meta: meta } = helper(entity);
   const key: unknown = helper(entity).getPrimaryKey();
-  // The ORM gives a list where a part is a relation.
+  // The ORM returns a list if a part of the key is a relation.
   return meta.compositePK && Array.isArray(key)
     ? Object.fromEntries(meta.primaryKeys.map((name, index) => [name, key[index] as unknown]))
     : key;

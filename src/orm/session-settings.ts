@@ -1,6 +1,9 @@
-// Without MikroORM, which `signalbox new` runs without.
+// This file imports no MikroORM, because `signalbox new` runs without it.
 
-/** Settings of a session that decide on the texts of values: those that the driver reads, and SQL about a column of that name. */
+/**
+ * Settings of a session that decide how values are written as text: the value that the driver expects, and the SQL of a column with that
+ * name.
+ */
 export const plainSettings = [
   { name: 'datestyle', value: 'ISO', isPlain: "datestyle like 'ISO%'" },
   { name: 'intervalstyle', value: 'postgres', isPlain: "intervalstyle = 'postgres'" },
@@ -8,15 +11,15 @@ export const plainSettings = [
 ] as const;
 
 /**
- * The first parts of a `with`. What reads a row of `_plain` before it makes the text of a value makes it as the driver reads it, whatever the
- * session of the transaction says: the settings are those of the transaction from then on.
+ * The first parts of a `with`. A query that reads a row of `_plain` before it makes a value's text makes the text that the driver expects,
+ * whatever the settings of the session: they stay in force for the rest of the transaction.
  *
- * The text has to be made of columns: that of a parameter is made when the statement is planned, with the settings of before.
+ * The text has to be made of columns: PostgreSQL makes the text of a parameter when it plans the statement, with the settings of before.
  */
 export const plainTexts = `_was as materialized (select ${plainSettings.map(({ name }) => `current_setting('${name}') as ${name}`).join(', ')}),
 _plain as materialized (select case when not (${plainSettings.map(({ isPlain }) => isPlain).join(' and ')})
   then ${plainSettings.map(({ name, value }) => `set_config('${name}', '${value}', true)`).join(' || ')} else '' end as changed from _was)`;
 
-/** A query that gives the transaction its own settings again. */
+/** A query that restores the settings that the transaction had before. */
 export const formerTexts = `select case when _plain.changed <> ''
   then ${plainSettings.map(({ name }) => `set_config('${name}', _was.${name}, true)`).join(' || ')} end as former from _was, _plain`;

@@ -2,15 +2,18 @@ import { createHash } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/core';
 import { arrayLiteral } from './array-literals.js';
 
-/** A statement of SQL with `$1`, `$2`, … for its parameters. */
+/** An SQL statement with `$1`, `$2`, … for its parameters. */
 export interface Statement {
-  /** A short word for what it does. The server keeps its plan under this word and a hash of the text; without one, it plans each time. */
+  /**
+   * A short word for what the statement does. The server keeps its plan under this word and a hash of the text; without a name, it plans
+   * the statement each time.
+   */
   readonly name?: string;
   readonly text: string;
 }
 
 /**
- * As much of kysely as is used: the client of a connection (`em.getConnection('write').getClient()`), or a transaction
+ * The part of kysely that we use: the client of a connection (`em.getConnection('write').getClient()`), or a transaction
  * (`em.getTransactionContext()`).
  */
 export interface StatementConnection {
@@ -19,14 +22,14 @@ export interface StatementConnection {
   getExecutor(): { readonly adapter: { readonly supportsMultipleConnections: boolean } };
 }
 
-/** A client of kysely that takes connections of the pool. */
+/** A client of kysely that takes connections from the pool. */
 interface RootConnection extends StatementConnection {
   connection(): { execute<T>(work: (client: StatementConnection) => Promise<T>): Promise<T> };
 }
 
-/** As much of MikroORM's connections to SQL databases as is used. */
+/** The part of MikroORM's connections to SQL databases that we use. */
 export interface SqlConnection {
-  /** The options of the connection alone. */
+  /** The options of this connection only. */
   readonly options: { readonly [name: string]: unknown };
   ensureConnection(): Promise<void>;
   getNativeClient(): Promise<unknown>;
@@ -34,42 +37,52 @@ export interface SqlConnection {
   transactional<T>(work: (transaction: StatementConnection) => Promise<T>, options?: object): Promise<T>;
 }
 
-/** How far a statement has come. */
+/** The progress of a statement. */
 export interface StatementUse {
-  /** Since when it has had a connection of the pool, by `performance.now()`. Undefined until then. */
+  /** When the statement got a connection of the pool, by `performance.now()`. Undefined until then. */
   connectedAt: number | undefined;
 }
 
-/** Runs one statement. @param use called when the statement has a connection, and will be sent at once */
+/**
+ * Runs one statement.
+ *
+ * @param use is updated when the statement has a connection, just before it is sent
+ */
 export type RunStatement = <Row>(
   statement: Statement,
   parameters: readonly unknown[],
   use?: StatementUse,
 ) => Promise<readonly Row[]>;
 
-/** A row as the driver hands it over: the values of its columns, in their order. */
+/** A row as the driver reads it: the values of its columns, in their order. */
 export type PlainRow = readonly unknown[];
 
-/** How many statements a connection has prepared at once. A server keeps a plan of up to 150 kB for each of them on each connection. */
+/** The most prepared statements of a connection. A server keeps a plan of up to 150 kB for each of them on each connection. */
 const mostPrepared = 64;
 
-/** How many texts this process knows names of. */
+/** The most statement texts whose names this process keeps. */
 const mostNames = 1_000;
 
-/** The columns of a table changed since the statement was planned. */
+/** PostgreSQL's code for a plan whose table has changed its columns since. */
 const stalePlan = '0A000';
 
-/** The server does not know the name, or knows it already: a pooler has put another server connection behind the client's. */
+/**
+ * PostgreSQL's code for a name that the server does not know. With its counterpart for a name that exists already, it means that a pooler
+ * has switched the server connection behind the client's.
+ */
 const unknownName = '26000';
 const knownName = '42P05';
 
-/** The names of the statements of this process. The texts are made of what clients send too: the one that was used least recently goes. */
+/**
+ * The names of the statements of this process. Clients' data affect the texts, so their number is limited: the least recently used one is
+ * dropped.
+ */
 export class StatementNames {
   readonly #names = new RecentlyUsed<string>(mostNames);
   #count = 0;
   #isPooled = false;
 
-  /** Undefined where the statement bears no name. */
+  /** The name; undefined if the statement runs without one. */
   of({ name, text }: Statement): string | undefined {
     if (name === undefined || this.#isPooled) return undefined;
     const known = this.#names.get(text);
@@ -79,7 +92,7 @@ export class StatementNames {
     return made;
   }
 
-  /** To be called with the error of a statement that ran under a name. Returns whether it is the name's fault. */
+  /** Takes the error of a statement that ran under a name. Returns whether the name caused the error. */
   isToBlame(statement: Statement, error: unknown): boolean {
     const { code } = Object(error) as { readonly code?: unknown };
     // Later statements take another name: each connection that has prepared this one has the stale plan.
@@ -89,7 +102,7 @@ export class StatementNames {
     return code === stalePlan || code === unknownName || code === knownName;
   }
 
-  /** No name is made twice. */
+  /** Makes a name that no statement of this process has had. */
   #newName(name: string, text: string): string {
     this.#count += 1;
     const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
@@ -97,7 +110,7 @@ export class StatementNames {
   }
 }
 
-/** Values by a text, at most `largest` of them: the one that was used least recently makes room for another. */
+/** Values by a text, at most `largest` of them: a new one displaces the least recently used one. */
 class RecentlyUsed<Value> {
   readonly #values = new Map<string, Value>();
 
@@ -111,7 +124,7 @@ class RecentlyUsed<Value> {
     return value;
   }
 
-  /** Returns the key that made room. */
+  /** Returns the key that was displaced. */
   set(key: string, value: Value): string | undefined {
     this.#values.delete(key);
     this.#values.set(key, value);
@@ -125,11 +138,11 @@ class RecentlyUsed<Value> {
 const namesOfProcess = new StatementNames();
 
 /**
- * Runs a statement with parameters, and under a name where there is one. MikroORM itself can do neither: it writes values into the text,
- * so that the server plans each statement anew.
+ * Runs a statement with parameters, and under a name if it has one. MikroORM itself can do neither: it writes values into the text, so that
+ * the server plans each statement anew.
  *
- * A plan or a name that the server refuses is tried again without a name, once, except in a transaction, which the refusal has aborted:
- * there the caller gets the error, and only the next statement goes without.
+ * If the server refuses a plan or a name, the statement is tried again without a name, once. In a transaction, which the refusal has
+ * aborted, the caller gets the error, and only the next statement runs without the name.
  */
 export async function runStatement<Row>(
   connection: StatementConnection,
@@ -146,9 +159,9 @@ function rowsOf<Row>({ rows, columns }: Result): readonly Row[] {
 }
 
 /**
- * Runs the last statement of a transaction and COMMIT, which are sent together: one answer for both. If one fails, nothing is committed.
+ * Sends the last statement of a transaction together with COMMIT, for one answer to both. If either fails, nothing is committed.
  *
- * @returns undefined, with nothing sent, where the connection cannot do that
+ * @returns undefined, with nothing sent, if the connection cannot do that
  */
 export function runWithCommit<Row>(
   transaction: StatementConnection,
@@ -165,14 +178,14 @@ export function runWithCommit<Row>(
   });
 }
 
-/** Lets kysely end a transaction that was committed with its last statement: what it sends for that is left out. */
+/** Lets kysely end a transaction that was committed together with its last statement, and leaves out the COMMIT that kysely sends. */
 export async function endWithoutCommit(transaction: object, end: () => Promise<void>): Promise<void> {
   const { client } = holders.get(transaction) ?? {};
   if (!client) return end();
   const { query } = client;
   const withoutCommit = (...given: Parameters<PoolClient['query']>): unknown => {
     if (given[0] !== 'commit') return query.apply(client, given);
-    // At once: behind it kysely gives the connection back, and whoever waits for one sends something else.
+    // Removed at once: kysely gives the connection back next, and a request that waits for one sends other statements on it.
     Reflect.deleteProperty(client, 'query');
     return Promise.resolve({ rows: [] });
   };
@@ -184,7 +197,7 @@ export async function endWithoutCommit(transaction: object, end: () => Promise<v
   }
 }
 
-/** The same, for the values of the columns alone. */
+/** Like `runStatement`, but returns only the values of the columns. */
 export async function runRows(
   connection: StatementConnection,
   statement: Statement,
@@ -193,7 +206,7 @@ export async function runRows(
   return (await run(connection, statement, parameters, namesOfProcess)).rows;
 }
 
-/** What a statement gave. */
+/** The result of a statement. */
 interface Result {
   readonly rows: readonly PlainRow[];
   readonly columns: readonly string[];
@@ -214,7 +227,7 @@ function run(
   });
 }
 
-/** PGlite has one connection, and takes texts only. */
+/** Whether the connection can prepare named statements. PGlite has one connection, and takes texts only. */
 function hasNames(connection: StatementConnection): boolean {
   return connection.getExecutor().adapter.supportsMultipleConnections;
 }
@@ -244,7 +257,7 @@ function runNamed(
   return runByKysely(connection, name, text, parameters);
 }
 
-/** On the connection that a transaction has, or that was taken from the pool with the hooks of the ORM. */
+/** Runs a statement on the connection of a transaction, or on one taken from the pool with the hooks of the ORM. */
 async function runByKysely(
   connection: StatementConnection,
   name: string,
@@ -252,27 +265,27 @@ async function runByKysely(
   parameters: readonly unknown[],
 ): Promise<Result> {
   const query = new NamedQuery(name, text, parameters);
-  // The caller gets the error from `query.done`; it must not count as unhandled before.
+  // The caller gets the error from `query.done`; until then it must not count as unhandled.
   query.done.catch(() => {});
   await sendByKysely(connection, query, []);
   return query.done;
 }
 
-/** kysely 0.29 hands `sql` to `pg` as it is. */
+/** Sends a statement through kysely; version 0.29 passes `sql` to `pg` unchanged. */
 async function sendByKysely(
   connection: StatementConnection,
   sql: string | NamedQuery,
   parameters: readonly unknown[],
 ): Promise<readonly unknown[]> {
-  // kysely tells by this object which result belongs to which query.
+  // kysely matches results to queries by this object.
   const queryId = { queryId: 'signalbox' };
   const { rows } = await connection.executeQuery({ sql, parameters, query: { kind: 'RawNode' }, queryId });
   return rows;
 }
 
-// Statements on connections of the pool, without kysely: it takes about ten promises for each of them
+// Statements on connections of the pool, without kysely, which takes about ten promises for each of them
 
-/** As much of `pg.Pool` as is used. */
+/** The part of `pg.Pool` that we use. */
 interface Pool {
   connect(connected: (error: Error | undefined, client: PoolClient | undefined) => void): void;
 }
@@ -285,7 +298,7 @@ interface PoolClient {
 /** The pools of ORMs, by their clients of kysely. */
 const pools = new WeakMap<StatementConnection, Pool | undefined>();
 
-/** The connections of the pool, outside of any transaction. */
+/** The client that runs statements on the pool's connections, outside of any transaction. */
 export function clientOf(em: EntityManager): StatementConnection {
   const connection = writeConnection(em);
   const client = connection.getClient();
@@ -293,14 +306,14 @@ export function clientOf(em: EntityManager): StatementConnection {
   return client;
 }
 
-/** Only kysely runs hooks of the ORM for connections that are made or taken. */
+/** Finds out whether statements may use the pool directly: only kysely runs the ORM's hooks for connections that are made or taken. */
 async function learnPool(em: EntityManager, connection: SqlConnection, client: StatementConnection): Promise<void> {
   pools.set(client, undefined);
   const settings = em.config.getAll() as object as { readonly [name: string]: unknown };
   const hooks = ['onCreateConnection', 'onReserveConnection'];
   if (hooks.some((hook) => settings[hook] ?? connection.options[hook])) return;
   if (settings['sessionContext'] === 'connection' || !hasNames(client)) return;
-  // No client of an ORM that was closed meanwhile, or that has none of its own.
+  // An ORM that was closed meanwhile has no client, and some have none of their own.
   const pool = await connection.getNativeClient().catch(() => undefined);
   if (isPool(pool)) pools.set(client, pool);
 }
@@ -333,35 +346,35 @@ async function send(client: PoolClient, query: NamedQuery): Promise<Result> {
   }
 }
 
-/** A transaction or statement that has a connection of the pool. */
+/** A transaction or a statement that has a connection of the pool. */
 interface Holder {
   client: PoolClient | undefined;
 }
 
-/** The holders of the connections of transactions: a transaction and its savepoints are one. */
+/** The holders of the transactions' connections: a transaction and its savepoints share one. */
 const holders = new WeakMap<object, Holder>();
 
-/** Statements with a name go straight to the connection of this transaction, until it is released. */
+/** Makes named statements of this transaction use its connection directly, until `releaseConnection`. */
 export function holdConnection(transaction: object, client: object): void {
   holders.set(transaction, { client: client as PoolClient });
 }
 
-/** The savepoint has the connection of the transaction around it, for as long as that one has. */
+/** Gives a savepoint the connection of its enclosing transaction, for as long as that has it. */
 export function holdConnectionWith(around: object, savepoint: object): void {
   const holder = holders.get(around);
   if (holder) holders.set(savepoint, holder);
 }
 
-/** What comes too late meets kysely, which refuses it. */
+/** Ends the direct use. A statement that comes later goes to kysely, which refuses it. */
 export function releaseConnection(transaction: object): void {
   const holder = holders.get(transaction);
   if (holder) holder.client = undefined;
 }
 
-/** As much of a connection of `pg` as is used. */
+/** The part of a `pg` connection that we use. */
 interface WireConnection {
   readonly stream: { cork(): void; uncork(): void };
-  /** The texts that the server has prepared, by their names. */
+  /** The texts of the statements that the server has prepared, by their names. */
   readonly parsedStatements: Record<string, string>;
   parse(statement: { readonly name: string; readonly text: string }): void;
   bind(bound: { readonly portal: ''; readonly statement: string; readonly values: readonly unknown[] }): void;
@@ -376,7 +389,7 @@ interface FieldDescription {
   readonly dataTypeID: number;
 }
 
-/** What is known of the rows of a statement on a connection that has prepared it. */
+/** What a connection that has prepared a statement knows of its rows. */
 interface Prepared {
   columns: readonly string[];
   parsers: readonly ((text: string) => unknown)[];
@@ -386,11 +399,11 @@ interface Prepared {
 const preparedOn = new WeakMap<WireConnection, RecentlyUsed<Prepared>>();
 
 /**
- * One run of a prepared statement, as `pg` takes it: `pg-cursor` comes in by this door too. Unlike a query of `pg` it has its rows
- * described by the server once for each connection, and closes the statement that was used least recently where there are too many.
+ * One run of a prepared statement, in the form that `pg` accepts from `pg-cursor` too. Unlike `pg`'s own query, it asks the server only
+ * once per connection to describe its rows, and closes the least recently used statement if there are too many.
  */
 class NamedQuery {
-  /** Set by `pg` where the connection has parsers of its own. */
+  /** Set by `pg` if the connection has parsers of its own. */
   readonly _result: { readonly _types?: { getTypeParser(oid: number, format: 'text'): (text: string) => unknown } } =
     {};
   /** `pg` wraps it for a query with a time limit. */
@@ -404,7 +417,7 @@ class NamedQuery {
     readonly name: string,
     readonly text: string,
     private readonly values: readonly unknown[],
-    /** Whether COMMIT is sent behind it. */
+    /** Whether COMMIT is sent after it. */
     private readonly commits = false,
   ) {
     this.done = new Promise((resolve, reject) => {
@@ -413,7 +426,7 @@ class NamedQuery {
     });
   }
 
-  /** Returns the error of what could not be sent. */
+  /** Sends the statement; returns an error if it could not be sent. */
   submit(connection: WireConnection): Error | null {
     connection.stream.cork();
     try {
@@ -489,7 +502,7 @@ function close(connection: WireConnection, name: string): void {
   delete connection.parsedStatements[name];
 }
 
-/** As the server reads it: text, or bytes. */
+/** The parameter as the server reads it: text, or bytes. */
 function parameterOf(value: unknown): string | Buffer | null {
   if (typeof value === 'string') return value;
   if (value === null || value === undefined) return null;
@@ -499,7 +512,7 @@ function parameterOf(value: unknown): string | Buffer | null {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-/** The connection that an ORM writes through. */
+/** The connection through which an ORM writes. */
 export function writeConnection(em: EntityManager): SqlConnection {
   return em.getConnection('write') as unknown as SqlConnection;
 }
@@ -507,7 +520,7 @@ export function writeConnection(em: EntityManager): SqlConnection {
 /**
  * Runs statements on connections of an ORM's pool, outside of any transaction.
  *
- * @param converted makes another error of what the database fails with
+ * @param converted converts errors of the database
  */
 export function statementRunner(
   em: EntityManager,

@@ -14,14 +14,14 @@ import {
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
 import { asStored, ModelQueries, type Reader } from './model-queries.js';
-import { digest, primaryKeyOf, type StoredRow } from './row.js';
+import { digest, findProp, primaryKeyOf, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
-/** How much of each entity manager's loading is under way that must not come from the cache of results. */
+/** The number of loads of each entity manager that are running and must not use the cache of results. */
 const loading = new WeakMap<EntityManager, number>();
 
-/** `populate` takes no word on the cache, and reads by `find` of its entity manager. */
+/** Runs a load without the cache: `populate` has no option for that, and reads by `find` of its entity manager. */
 async function uncached(em: EntityManager, load: () => Promise<unknown>): Promise<void> {
   const { find } = Object.getPrototypeOf(em) as EntityManager;
   loading.set(em, (loading.get(em) ?? 0) + 1);
@@ -38,13 +38,13 @@ async function uncached(em: EntityManager, load: () => Promise<unknown>): Promis
 }
 
 /**
- * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
- * that the one EntityManager that is injected everywhere means this context's fork, and never another request's.
+ * The framework's access to MikroORM. Every action, permission, observer and hook runs in a request context of its own, so that the single
+ * injected EntityManager means this context's fork, and never that of another request.
  */
 export class UnitOfWork {
   readonly #others: readonly EntityManager[];
 
-  /** @param others those of further databases, each with a context name of its own */
+  /** @param others the managers of further databases, each with a context name of its own */
   constructor(
     readonly em: EntityManager,
     others: readonly EntityManager[] = [],
@@ -53,7 +53,7 @@ export class UnitOfWork {
     this.#others = others;
   }
 
-  /** The same work, begun from the database that has this entity. */
+  /** The unit of work of the database that has this entity. */
   of(entity: EntityName<object>): UnitOfWork {
     const has = (em: EntityManager): boolean => em.getMetadata().has(entity);
     const other = has(this.em) ? undefined : this.#others.find(has);
@@ -67,19 +67,19 @@ export class UnitOfWork {
     return [this.em, ...this.#others].some((em) => [...em.getMetadata().getAll().values()].some(isOf));
   }
 
-  /** The columns of an entity of this database; none where it has no such entity. */
+  /** The columns of an entity of this database; undefined if it has no such entity. */
   columnsOf(entity: EntityName<object>): ReadonlySet<string> | undefined {
     const meta = this.em.getMetadata().find(entity);
     return meta && new Set(meta.comparableProps.map(({ name }) => name));
   }
 
-  /** The properties of an entity of this database; undefined where it has no such entity. */
+  /** The properties of an entity of this database; undefined if it has no such entity. */
   propertiesOf(entity: EntityName<object>): ReadonlySet<string> | undefined {
     const meta = this.em.getMetadata().find(entity);
     return meta && new Set(meta.props.map(({ name }) => name));
   }
 
-  /** Runs in a request context of its own, for every database. */
+  /** Runs work in a request context of its own, for every database. */
   run<T>(work: () => T): T {
     return this.#runIn(new Forks(this), work);
   }
@@ -93,21 +93,21 @@ export class UnitOfWork {
   }
 
   /**
-   * Runs in a request context and a transaction of its own; commits when the work resolves.
+   * Runs work in a request context and a transaction of its own, and commits when the work resolves.
    *
-   * @param signal ends the wait for the query under way and refuses all further ones. Without it, work that goes on after it
-   * was abandoned could send a query behind the rollback, where no transaction holds it any more.
+   * @param signal ends the wait for the running query and refuses all further ones. Without it, abandoned work could send a query after the
+   * rollback, when no transaction holds it any more.
    */
   runAtomic<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     return this.run(() => this.em.transactional(work, { signal }));
   }
 
-  /** The same for a row as the change log has it. No read flushes: what the ORM links while relations are loaded is no change. */
+  /** Like `run`, with a row as the change log has it. Reads do not flush: what the ORM links while it loads relations is no change. */
   runWith<T>(meta: EntityMetadata, row: StoredRow, schema: string | undefined, work: (row: LoggedRow) => T): T {
     return this.#runIn(new Forks(this, FlushMode.COMMIT), () => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
-  /** Loads relations and lazy columns of entities that do not have them yet, as they are stored; paths as MikroORM's `populate` takes them. */
+  /** Loads relations and lazy columns that entities do not have yet, as they are stored. The paths are those of MikroORM's `populate`. */
   async load(entities: readonly object[], paths: readonly string[]): Promise<void> {
     if (entities.length === 0 || paths.length === 0) return;
     const { connectionType } = asStored;
@@ -115,7 +115,7 @@ export class UnitOfWork {
     for (const path of paths) await this.#loadEmbedded(entities, path.split('.'));
   }
 
-  /** Lazy values as JSON, which `populate` passes over. */
+  /** Loads lazy values inside of JSON, which `populate` skips. */
   async #loadEmbedded(entities: readonly object[], [name = '', ...inner]: readonly string[]): Promise<void> {
     const [first] = entities;
     const prop = first && propertyOf(first, name);
@@ -136,8 +136,8 @@ export class UnitOfWork {
   }
 
   /**
-   * What a flush of this context would write: `Room.name`, `Room.members`, `new Room`, `removed Room`. Compares every loaded row
-   * with what was read, as a flush does; a context that has loaded nothing costs nothing.
+   * What a flush of this context would write: `Room.name`, `Room.members`, `new Room`, `removed Room`. It compares every loaded row with
+   * what was read, as a flush does; a context that has loaded nothing costs nothing.
    */
   unflushed(): readonly string[] {
     const forks = RequestContext.currentRequestContext()?.map;
@@ -145,14 +145,13 @@ export class UnitOfWork {
   }
 
   /**
-   * All that was loaded is loaded no more. Where everything has been flushed, what the ORM has linked since, while relations were loaded to
-   * be shown, is no change.
+   * Forgets all loaded entities. If everything has been flushed, what the ORM has linked since, while it loaded relations, is no change.
    */
   forget(): void {
     this.em.getContext(false).clear();
   }
 
-  /** Writes what is pending, inside the transaction if there is one. */
+  /** Writes pending changes, inside the transaction if there is one. */
   flush(): Promise<void> {
     return this.em.flush();
   }
@@ -168,15 +167,15 @@ export class UnitOfWork {
     return forks instanceof Forks && !forks.has(this.em.name) && !TransactionContext.currentTransactionContext();
   }
 
-  /** Whether the code of this context has used an entity manager, or is in a transaction. */
+  /** Whether code of this context has used an entity manager, or is in a transaction. */
   get isUsed(): boolean {
     const forks = RequestContext.currentRequestContext()?.map;
     return !(forks instanceof Forks) || forks.size > 0 || TransactionContext.currentTransactionContext() !== undefined;
   }
 
   /**
-   * What plain rows are read through: the manager of this context. Where the context has used none, nothing is to be flushed, and the root
-   * one is taken, which is cheaper than making one.
+   * The manager that plain rows are read through: that of this context. If the context has used none, there is nothing to flush, and the
+   * root manager serves, which is cheaper than a fork.
    */
   get reader(): Reader {
     const { em } = this;
@@ -185,16 +184,16 @@ export class UnitOfWork {
     return { em: context, transaction: context.getTransactionContext(), schema: context.schema, isUsed: true };
   }
 
-  /** A manager for a new context, which begins with the state of the context around it: of none. */
+  /** A manager for a new context. It begins with no state of the surrounding context. */
   fork(name: string, flushMode?: FlushMode): EntityManager | undefined {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
     return root && runDetached(() => root.fork({ useContext: true, ...(flushMode && { flushMode }) }));
   }
 }
 
-/** A row of the change log. An entity is made of it for the first that looks at it, in the request context of that moment. */
+/** A row of the change log. Its entity is made on the first access, in the request context of that moment. */
 export class LoggedRow {
-  /** As the entity shows it. */
+  /** The primary key as the entity shows it. */
   readonly key: unknown;
   #entity: object | undefined;
 
@@ -223,10 +222,10 @@ export class LoggedRow {
 }
 
 function propertyOf(entity: object, name: string): EntityProperty | undefined {
-  return helper(entity).__meta.properties[name as never];
+  return findProp(helper(entity).__meta, name);
 }
 
-/** The entities that a relation has loaded. */
+/** The entities of a relation that is loaded. */
 function related(entity: object, name: string): readonly object[] {
   const value: unknown = Reflect.get(entity, name);
   if (value instanceof Collection) return value.getItems(false);
@@ -234,7 +233,7 @@ function related(entity: object, name: string): readonly object[] {
   return one ? [one as object] : [];
 }
 
-/** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
+/** Makes an entity of a row's values, as a read would have made it. The manager manages it, so that its relations can be loaded. */
 export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
   const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
   const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
@@ -246,7 +245,7 @@ export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow,
   });
 }
 
-/** The managers of one request context, by name. Most requests and events need none, so each is forked when it is asked for. */
+/** The managers of one request context, by name. Most requests and events need none, so each is forked on first use. */
 class Forks extends Map<string, EntityManager> {
   /** @param flushMode default: the ORM's */
   constructor(
@@ -280,7 +279,10 @@ function unflushedIn(em: EntityManager): readonly string[] {
   return [...new Set([...rows, ...collections])];
 }
 
-/** Not so a loaded collection of rows that bear the foreign key: these are written, and stand among the rows. */
+/**
+ * Whether a flush writes the collection itself. It does not write a loaded collection of rows that hold the foreign key: it writes those
+ * rows, which are listed already.
+ */
 function isWrittenByItself(collection: Collection<object>): boolean {
   const { property } = collection;
   if (property.kind === 'm:n' || collection.getSnapshot() === undefined) return true;

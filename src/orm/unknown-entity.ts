@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
 
-/** @param relation such as `observes`, between what needs the entity and its name */
+/** @param relation the verb between the owner and the entity's name, such as `observes` */
 export function unknownEntity(owner: string, relation: string, entity: Class): ConfigurationError {
   return new ConfigurationError({
     class: owner,

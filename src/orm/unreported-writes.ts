@@ -10,17 +10,20 @@ type Patchable = Record<string, (...parameters: unknown[]) => unknown>;
 
 type Listener = (sql: string) => void;
 
-/** A call that writes, as it was made. */
+/** A writing call, with its stack. */
 interface Call {
   readonly stack: string;
-  /** Whether observers hear of what it writes. */
+  /** Whether observers receive what it writes. */
   readonly isReported: boolean;
 }
 
-/** What applications call on an entity manager. Each is taken down before it does anything: behind its first wait, the caller may be gone from the stack. */
+/**
+ * Methods of entity managers that write without a report. The stack is taken before they run: after their first wait, the caller may be
+ * missing from it.
+ */
 const unreportedCalls = ['nativeUpdate', 'nativeDelete', 'nativeClone', 'insert', 'insertMany'];
 const reportedCalls = ['upsert', 'upsertMany'];
-/** What entity managers and units of work call on the driver. */
+/** Methods of the driver that entity managers and units of work call. */
 const driverCalls = [
   'nativeInsert',
   'nativeInsertMany',
@@ -29,7 +32,7 @@ const driverCalls = [
   'nativeDelete',
   'syncCollections',
 ];
-/** Which parameter of the driver's `createQueryBuilder` is the entity manager. */
+/** The index of the entity manager among the parameters of the driver's `createQueryBuilder`. */
 const builderEm = 6;
 /** The types of query builders that write. */
 const writingTypes: ReadonlySet<unknown> = new Set(['INSERT', 'UPDATE', 'DELETE', 'UPSERT']);
@@ -44,11 +47,11 @@ const deleting = /^\s*(?:with\b[\s\S]*?\b)?delete\b/i;
 const remedy = 'Inject Announcer and write inside announcing(), or write through the unit of work.';
 
 /**
- * Warns of writes that no observer hears of, with the line of the application that made them, once per line and model. For
- * development: every write costs a stack trace.
+ * Warns of writes that no observer receives, with the application's line that made them, once per line and model. It is for development:
+ * every write costs a stack trace.
  *
- * @param isObserved which models have an observer
- * @returns what ends it
+ * @param isObserved whether a model has an observer
+ * @returns a function that ends it
  */
 export function warnOfUnreportedWrites(
   em: EntityManager,
@@ -77,13 +80,15 @@ export function warnOfUnreportedWrites(
     if ((model ?? cascaded ?? unlinked) === undefined || announced.getStore()) return;
     const { stack, isReported } = currentCall();
     const changed = cascaded ?? (isReported ? undefined : unlinked);
-    if (model !== undefined && !isReported) warn('Rows were written of which no observer hears.', model, stack);
-    else if (changed !== undefined) warn('The database may change rows of which no observer hears.', changed, stack);
+    if (model !== undefined && !isReported)
+      warn('Rows were written, and no observer receives the change.', model, stack);
+    else if (changed !== undefined)
+      warn('The database may change rows, and no observer receives the change.', changed, stack);
   };
   return models.size > 0 ? listen(em, listener) : () => {};
 }
 
-/** The tables whose rows take rows of a model with them when they are deleted, by the database and not by the ORM. */
+/** The tables whose deleted rows make the database, not the ORM, delete rows of a model. */
 function cascadingInto(meta: EntityMetadata): readonly string[] {
   return meta.relations.flatMap(({ kind, deleteRule, targetMeta, name, inversedBy }) => {
     if (!targetMeta || kind === 'm:n' || deleteRule !== 'cascade') return [];
@@ -93,7 +98,7 @@ function cascadingInto(meta: EntityMetadata): readonly string[] {
   });
 }
 
-/** The tables whose rows are taken out of the many-to-many relations of a model when they are deleted. */
+/** The tables whose deleted rows disappear from the many-to-many relations of a model. */
 function heldBy(meta: EntityMetadata): readonly string[] {
   return meta.relations.flatMap(({ kind, owner, targetMeta }) =>
     kind === 'm:n' && owner && targetMeta ? targetMeta.tableName : [],
@@ -108,7 +113,7 @@ function listen(em: EntityManager, listener: Listener): () => void {
   const ends = [
     patch(connection, { execute: (run, [sql]) => tell(known, sql, run) }),
     patch(em.getDriver(), { ...each(driverCalls, duringDriverCall), createQueryBuilder: builtByCaller }),
-    // The entity managers of all contexts have this prototype.
+    // The entity managers of all contexts share this prototype.
     patch(Object.getPrototypeOf(em), {
       ...each(unreportedCalls, duringUnreportedCall),
       execute: (run, [sql]) => (typeof sql === 'string' && !writing.test(sql) ? run() : duringUnreportedCall(run)),
@@ -130,14 +135,16 @@ function duringUnreportedCall(run: () => unknown): unknown {
   return callers.run({ stack: longStack(), isReported: false }, run);
 }
 
-/** A call of the unit of work is its own, also where a hook of a call of the application flushes. */
+/** A call of the unit of work counts as its own call, even if a hook of an application's call flushes. */
 function duringDriverCall(run: () => unknown): unknown {
   const stack = longStack();
   const isReported = ofUnitOfWork.test(linesOf(stack)[0] ?? '');
   return isReported || !callers.getStore() ? callers.run({ stack, isReported }, run) : run();
 }
 
-/** A query builder of an entity manager is the application's; it waits before it sends. The driver makes its own without one. */
+/**
+ * A query builder with an entity manager is the application's; it sends its statement later. The driver makes its own builders without one.
+ */
 function builtByCaller(run: () => unknown, parameters: readonly unknown[]): unknown {
   const builder = run() as Patchable;
   const { execute } = builder;
@@ -150,7 +157,10 @@ function builtByCaller(run: () => unknown, parameters: readonly unknown[]): unkn
   return builder;
 }
 
-/** A statement that the application hands to the connection itself belongs to no other call, not even one whose hook it runs in. */
+/**
+ * The call that a statement belongs to. A statement that the application passes to the connection itself belongs to no other call, not even
+ * to one whose hook it runs in.
+ */
 function currentCall(): Call {
   const stack = longStack();
   const isOfOrm = linesOf(stack)[0]?.includes('/@mikro-orm/') ?? false;
@@ -163,7 +173,11 @@ function each(names: readonly string[], around: Around): Readonly<Record<string,
   return Object.fromEntries(names.map((name) => [name, around]));
 }
 
-/** Puts something around methods, once for all that ask. @returns what takes it off again, behind the last of them */
+/**
+ * Wraps methods, once for all callers.
+ *
+ * @returns a function that unwraps them, after the last caller has called it
+ */
 function patch(target: object, arounds: Readonly<Record<string, Around>>): () => void {
   const known = patches.get(target) ?? { count: 0, undo: replaceMethods(target, arounds) };
   patches.set(target, known);
@@ -195,7 +209,7 @@ function replaceMethods(target: object, arounds: Readonly<Record<string, Around>
   };
 }
 
-/** The table of a model and those of its many-to-many relations. */
+/** The table of a model and the tables of its many-to-many relations. */
 function tablesOf(meta: EntityMetadata): readonly string[] {
   const pivots = meta.relations.flatMap(({ kind, pivotTable }) => (kind === 'm:n' && pivotTable ? pivotTable : []));
   return [meta.tableName, ...pivots];
@@ -213,7 +227,7 @@ function longStack(): string {
   return stack;
 }
 
-/** File and line of the first frame that belongs to the application; where there is none, of the package that called the ORM. */
+/** File and line of the first frame in the application's code; if there is none, in the package that called the ORM. */
 function placeOf(stack: string): string {
   const places = linesOf(stack).map((line) => line.replace(/^.*\(|\)$|^\s+at (?:async )?/g, ''));
   const frames = places.filter((frame) => !/\/(?:@mikro-orm|kysely)\//.test(frame));
@@ -225,13 +239,13 @@ function placeOf(stack: string): string {
   return place.replace(/:\d+$/, '');
 }
 
-/** The lines of a stack trace that name a place outside of Node.js and Signalbox. */
+/** The lines of a stack trace that lie outside of Node.js and Signalbox. */
 function linesOf(stack: string): readonly string[] {
   const lines = stack.replaceAll('\\', '/').split('\n');
   return lines.filter((line) => /:\d+:\d+\)?$/.test(line) && !line.includes('node:') && !isOwn(line));
 }
 
-/** Where this copy of Signalbox is compiled, and where its sources are. */
+/** Folders of Signalbox's compiled code and of its sources. */
 const ownCode = ['dist', 'src'].map((part) => `${ownFolder.replaceAll('\\', '/')}/${part}/`);
 
 function isOwn(line: string): boolean {

@@ -4,37 +4,39 @@ import type { Selection } from './model-queries.js';
 import { hasColumn, keyColumns, quoter, type RowShape, tableName } from './row.js';
 import { plainTexts } from './session-settings.js';
 
-// Writes of one row by one statement: it locks the row, asks the consumer's filter, writes, appends to the change log and gives the stored row.
+// Statements that write one row: each locks the row, applies the consumer's filter, writes, appends to the change log and returns the
+// stored row.
 
-/** What the change log wants of a write. */
+/** What the change log needs of a write. */
 export interface Logged {
   readonly shape: RowShape;
-  /** Whether it has the row before the write. */
+  /** Whether the entry includes the row before the write. */
   readonly needsBefore: boolean;
 }
 
 export interface WriteShape {
   readonly kind: 'create' | 'update' | 'delete';
-  /** What is given back of the row; its table has the alias `t`. */
+  /** The columns that the statement returns of the row; the table has the alias `t`. */
   readonly selection: Selection;
   /** The properties that are written, in the order of their parameters. */
   readonly props: readonly EntityProperty[];
   /** Undefined for a model that no application observes. */
   readonly logged: Logged | undefined;
-  /** The consumer's condition on the row, about the alias `t`, whose parameters come behind the values. */
+  /** The consumer's condition on the row, about the alias `t`. Its parameters follow the values. */
   readonly filter: string | undefined;
-  /** Whether the row is only written as it was when it was read, which the last parameter but one says: its `xmin`. */
+  /** Whether the row is written only if it is still at the version (`xmin`) that the last parameter but one names. */
   readonly isVersioned: boolean;
-  /** How many parameters there are before the last one. */
+  /** The number of parameters before the last one. */
   readonly parameters: number;
 }
 
 /**
- * Parameters: `$1` the entry up to its key, `$2` what stands for one that is too long, `$3` how long it may be (these three of a logged
- * model only); then the columns of the key; then the values; then those of the filter; then the version of the row, if it matters; last for how
- * many milliseconds it may wait for a lock, as text.
+ * Parameters: of a logged model first `$1` the entry up to its key, `$2` the entry that replaces one that is too long, `$3` the longest
+ * entry in bytes; then the columns of the key; then the values; then those of the filter; then the row's version, if it matters; last the
+ * longest wait for a lock in milliseconds, as text.
  *
- * It gives one row, of a logged model with the id of its entry behind it, and none where the row is not there, the filter leaves it out or it has another version. An update that changes nothing writes nothing.
+ * The statement returns one row, and for a logged model the id of its entry after it. It returns none if the row is missing, is left out by
+ * the filter or has another version. An update that changes nothing writes nothing.
  */
 export function writeSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
   const { kind } = shape;
@@ -55,14 +57,14 @@ function createSql(em: EntityManager, schema: string | undefined, shape: WriteSh
 }
 
 /**
- * For this statement only, which is its own transaction: no other limit ends the wait for the lock of another transaction that stays open,
- * and the texts of values are those that the driver reads.
+ * Settings for this statement, which is its own transaction: no other limit ends the wait for the lock of another open transaction, and
+ * values are written in the texts that the driver reads.
  */
 export function waitingSql({ parameters }: Pick<WriteShape, 'parameters'>): string {
   return `${plainTexts}, s as materialized (select set_config('lock_timeout', $${parameters + 1}, true) from _plain)`;
 }
 
-/** The filter stands outside of the locking select: there it would judge rows of other tables by what they were before the wait. */
+/** The filter stays outside of the locking select: inside, it would read other tables as they were before the wait. */
 function lockedSql(em: EntityManager, schema: string | undefined, shape: WriteShape, lock: string): string {
   const { selection, filter, logged, isVersioned, parameters } = shape;
   const table = tableName(em, selection.meta, schema);
@@ -93,7 +95,7 @@ function updateSql(em: EntityManager, schema: string | undefined, shape: WriteSh
     .map((prop, index) => `$${first + index}::${prop.columnTypes[0] ?? 'text'} as v${index}`)
     .join(', ');
   const before = logged?.needsBefore ? `, (select ${logged.shape.sql} from o t) as _before` : '';
-  // Not the parameters themselves: PostgreSQL would make the text of a number when it plans the statement.
+  // Compares columns instead of parameters: PostgreSQL would make the text of a number when it plans the statement.
   const compared = `_v as materialized (select ${values} from s)`;
   const written = `${compared}, u as (update ${table} t set ${set} from o, _v where ${sameKey(em, meta, 't', 'o')} and (${changed}) returning t.*${before})`;
   const log = logged
@@ -103,7 +105,7 @@ function updateSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   return `with ${lockedSql(em, schema, shape, 'for no key update')}, ${written}${log}, ${row} select ${selectionSql(selection)}${idOfEntry(shape)} from r t`;
 }
 
-/** The columns of the row that was written (`u`); where nothing has changed, those of the one that was found (`o`). */
+/** The columns of the written row (`u`); if nothing has changed, those of the row that was found (`o`). */
 export function storedColumns(em: EntityManager, meta: EntityMetadata): string {
   const quote = quoter(em);
   return meta.props
@@ -125,12 +127,12 @@ function deleteSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   return `with ${lockedSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)}${idOfEntry(shape)} from u t`;
 }
 
-/** The last column: null where the row has no entry, because nothing has changed. */
+/** The last column: the id of the row's entry, null if nothing has changed. */
 export function idOfEntry({ logged }: Pick<WriteShape, 'logged'>): string {
   return logged ? ', (select id from l) as entry' : '';
 }
 
-/** The entry of one row, from what was written (`u`, with the alias `t`). */
+/** The entry of one row, from the written row (`u`, with the alias `t`). */
 function logSql(
   em: EntityManager,
   meta: EntityMetadata,
@@ -147,7 +149,7 @@ function logSql(
   );
 }
 
-/** The key of a row `t` as an entry has it. */
+/** The key of a row `t` in the form that an entry has. */
 export function keyText(em: EntityManager, meta: EntityMetadata): string {
   const quote = quoter(em);
   const key = meta.getPrimaryProps().flatMap(({ fieldNames, columnTypes }) =>
@@ -159,7 +161,7 @@ export function keyText(em: EntityManager, meta: EntityMetadata): string {
   return `json_build_array(${key.join(', ')})::text`;
 }
 
-/** Locks rows in the order of their keys; parameters: the columns of each key. */
+/** Locks rows in the order of their keys; its parameters are the columns of each key. */
 export function lockRowsSql(
   em: EntityManager,
   schema: string | undefined,
@@ -212,15 +214,20 @@ export function isStoredColumn(prop: EntityProperty): boolean {
   return hasColumn(prop) && !prop.formula;
 }
 
-/** Thrown for a value that the entity's own way has to write. */
+/** Thrown for a value that has to be written through the entity. */
 export const unwritable = Symbol('unwritable');
 
-/** The columns of a key. @param key by the names of its properties @throws `unwritable` */
+/**
+ * The columns of a key.
+ *
+ * @param key values by the names of the key's properties
+ * @throws `unwritable` as `writtenValue` does
+ */
 export function writtenKey(meta: EntityMetadata, key: object, platform: Platform): readonly unknown[] {
   return meta.getPrimaryProps().map((prop) => writtenValue(prop, Reflect.get(key, prop.name), platform));
 }
 
-/** @throws `unwritable` for what the database might take for something else than MikroORM would write into the SQL */
+/** @throws `unwritable` for a value that the database might read differently than MikroORM would write it into the SQL */
 export function writtenValue(prop: EntityProperty, value: unknown, platform: Platform): unknown {
   if (value === null) return null;
   if (prop.targetMeta) {

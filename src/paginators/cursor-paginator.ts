@@ -7,8 +7,8 @@ import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } 
 /** A page of `CursorPaginator`, as clients see it: `{ results, limit, next, previous }`. */
 export class CursorPage<Row> extends Page<Row> {
   /**
-   * @param next the cursor of the page behind this one; null where it is the last
-   * @param previous the cursor of the page ahead of this one; null where it is the first
+   * @param next the cursor of the next page; null on the last page
+   * @param previous the cursor of the previous page; null on the first page
    */
   constructor(
     readonly results: readonly Row[],
@@ -20,11 +20,11 @@ export class CursorPage<Row> extends Page<Row> {
   }
 }
 
-/** What clients send to `CursorPaginator` with `list`. */
+/** The kwargs of `list` with `CursorPaginator`. */
 export interface CursorKwargs {
-  /** The `next` or the `previous` of another page; the first page without it. */
+  /** The `next` or `previous` of another page. Default: the first page. */
   readonly cursor?: string;
-  /** Rows of the page, from 1. Default `pageSize` (25); more than `maximumPageSize` (100) is cut to it. */
+  /** Rows of the page, from 1. Default: `pageSize` (25). A number above `maximumPageSize` (100) is reduced to that. */
   readonly limit?: number;
 }
 
@@ -32,12 +32,12 @@ export interface CursorTypes extends PaginatorTypes {
   readonly page: CursorPage<this['row']>;
 }
 
-/** Begins the cursor of a page that ends ahead of a position; no position begins so. */
+/** Prefix of the cursor of a page that ends before a position; no position begins so. */
 const backwards = '~';
 
 /**
- * Pages that begin behind the last row of another one. They do not shift when rows come or go, and the last is as fast as the
- * first. A cursor holds the values of the columns that the list is ordered by, encoded and not encrypted.
+ * Pages that begin after the last row of another page. They do not shift when rows are added or removed, and the last page is as
+ * fast as the first. A cursor holds the row's values of the order's columns, encoded but not encrypted.
  *
  * ```json
  * {"action": "list", "request_id": 1, "limit": 2, "cursor": "WyJpZCIsMl0"}
@@ -57,7 +57,7 @@ export class CursorPaginator extends Paginator {
     });
   }
 
-  /** @throws ValidationFailed for a cursor that is none of this list */
+  /** @throws ValidationFailed for a cursor that does not belong to this list */
   async page<Row>(source: PageSource<Row>, { cursor, limit }: CursorKwargs): Promise<CursorPage<Row>> {
     const size = this.sizeOf(limit);
     return cursor?.startsWith(backwards)
@@ -70,7 +70,7 @@ export class CursorPaginator extends Paginator {
   }
 }
 
-// One row more than is shown tells whether there is a page beyond.
+// One row more than the page shows whether there is another page.
 
 async function pageAfter<Row>(
   source: PageSource<Row>,
@@ -81,12 +81,12 @@ async function pageAfter<Row>(
   const results = found.slice(0, size);
   const next = found.length > size ? endOf(source, results.at(-1)) : null;
   const first = results[0];
-  // Behind the last row, all that there is stands ahead.
+  // After the last row, all rows of the list are before the position.
   const previous = position === undefined ? null : backwards + (first === undefined ? '' : source.positionOf(first));
   return new CursorPage(results, size, next, previous);
 }
 
-/** Where nothing is ahead of the position, the first page. */
+/** The page before a position; the first page if there is no row before it. */
 async function pageBefore<Row>(source: PageSource<Row>, position: string, size: number): Promise<CursorPage<Row>> {
   const found = await source.before(position === '' ? undefined : position, size + 1);
   if (found.length === 0) return pageAfter(source, undefined, size);

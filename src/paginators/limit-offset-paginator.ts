@@ -19,11 +19,11 @@ export class LimitOffsetPage<Row> extends Page<Row> {
   }
 }
 
-/** What clients send to `LimitOffsetPaginator` with `list`. */
+/** The kwargs of `list` with `LimitOffsetPaginator`. */
 export interface LimitOffsetKwargs {
-  /** Rows of the page, from 1. Default `pageSize` (25); more than `maximumPageSize` (100) is cut to it. */
+  /** Rows of the page, from 1. Default: `pageSize` (25). A number above `maximumPageSize` (100) is reduced to that. */
   readonly limit?: number;
-  /** Rows before the page, from 0. Default 0. */
+  /** Rows before the page, from 0. Default: 0. */
   readonly offset?: number;
 }
 
@@ -32,7 +32,7 @@ export interface LimitOffsetTypes extends PaginatorTypes {
 }
 
 /**
- * DCRF's pages. Rows that come or go between two requests shift the pages behind them; CursorPaginator's do not shift.
+ * DCRF's pages. Rows that are added or removed between two requests shift the following pages; those of CursorPaginator do not shift.
  *
  * ```json
  * {"action": "list", "request_id": 1, "limit": 2, "offset": 2}

@@ -15,14 +15,14 @@ import { columnKind, isComparable } from '../serializers/model-columns.js';
 import { comparedValue, showKey, toPrimaryKey } from '../serializers/model-key.js';
 import { encodeData } from '../wire/codec.js';
 
-/** Positions in the order of a list, which has to end with the key so that no two rows share one. */
+/** Positions in the order of a list. The order has to end with the key, so that no two rows share a position. */
 export class Keyset {
   readonly #columns: readonly KeysetColumn[];
   readonly #name: string;
 
   /**
-   * @param firsts of the paths that lead to many values, the one by which a row has its place
-   * @throws ConfigurationError where the order names what is no column
+   * @param firsts for paths that lead to many values: SQL of the value that places the row
+   * @throws ConfigurationError if the order names something that is no column
    */
   constructor(
     meta: EntityMetadata,
@@ -33,7 +33,7 @@ export class Keyset {
     this.#name = this.#columns.map(({ path, direction }) => (direction === 'asc' ? path.text : `-${path.text}`)).join();
   }
 
-  /** @param texts of its values that the row itself does not show, by their paths */
+  /** @param texts values of the order that the row itself does not show, by their paths */
   positionOf(row: object, texts: ReadonlyMap<string, string | null> = new Map()): string {
     return this.positionAt(
       this.#columns.map(({ path }) => (leadsToMany(path) ? (texts.get(path.text) ?? null) : columnValue(row, path))),
@@ -46,15 +46,15 @@ export class Keyset {
   }
 
   /**
-   * The condition of the rows behind a position.
+   * The condition for the rows after a position.
    *
-   * @throws ValidationFailed for what is no position in this order
+   * @throws ValidationFailed for a text that is no position in this order
    */
   behind(position: string): object {
     return this.#beyond(this.#decode(position), (direction) => direction);
   }
 
-  /** The condition of the rows ahead of it: those behind it in the order that is turned around. */
+  /** The condition for the rows before a position: those after it in the reversed order. */
   ahead(position: string): object {
     return this.#beyond(this.#decode(position), (direction) => (direction === 'asc' ? 'desc' : 'asc'));
   }
@@ -73,7 +73,7 @@ export class Keyset {
     return first ? { [asRaw(first)]: value } : atEndOf(path.steps, { [path.last.name]: value });
   }
 
-  /** PostgreSQL puts nulls last, and first where the order is descending. */
+  /** PostgreSQL sorts nulls last, and first if the order is descending. */
   #beyondIn(path: ModelPath, direction: Direction, value: unknown): object | undefined {
     if (direction === 'desc') return this.#at(path, value === null ? { $ne: null } : { $lt: value });
     if (value === null) return undefined;
@@ -109,12 +109,12 @@ function columnOf(meta: EntityMetadata, name: string): ModelPath {
   throw new ConfigurationError({
     class: meta.className,
     member: name,
-    reason: 'is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
+    reason: 'is in the order of a list with cursors, but is not a column with loaded, comparable values.',
     remedy: 'Order by other columns, or use another paginator.',
   });
 }
 
-/** What a row does not show of its place is read as text, by the text of its key. */
+/** Whether the position needs a value that the row does not show, which is then read as text, by the text of the row's key. */
 function hasTexts(meta: EntityMetadata, { last }: ModelPath): boolean {
   const isPlain = ({ targetMeta, runtimeType }: EntityProperty): boolean =>
     !targetMeta && ['number', 'string', 'bigint'].includes(runtimeType);
@@ -126,7 +126,7 @@ function isReadable(prop: EntityProperty): boolean {
   return isPlain && (isRelation(prop) || isComparable(prop));
 }
 
-/** As it is shown, so that it comes back as every value of the column comes. */
+/** The value in its shown form, in which clients send values of the column back. */
 function columnValue(row: object, { steps, last }: ModelPath): unknown {
   let owner: object | null = row;
   for (const { name } of steps) owner = owner && referred(Reflect.get(owner, name));
@@ -168,5 +168,5 @@ function checked(path: ModelPath, value: unknown): unknown {
 }
 
 function invalid(): ValidationFailed {
-  return ValidationFailed.of({ cursor: ['This is no cursor of this list.'] });
+  return ValidationFailed.of({ cursor: ['This cursor does not belong to this list.'] });
 }

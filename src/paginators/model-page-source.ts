@@ -23,17 +23,17 @@ export class ModelPageSource implements PageSource<object> {
   readonly #rows: ModelRows;
   readonly #order: ModelOrder;
   readonly #planned: PlannedRows | undefined;
-  /** Of what the order asks of many other rows, the value of each row that was found, by its path. */
+  /** Values of the order that come from many other rows, for each row that was found, by their paths. */
   readonly #texts = new WeakMap<object, ReadonlyMap<string, string | null>>();
 
-  /** @param planned how rows are shown without entities; they are entities where there is none */
+  /** @param planned how rows are shown without entities; without it, the rows are entities */
   constructor(rows: ModelRows, planned?: PlannedRows) {
     this.#rows = rows;
     this.#order = withKey(metaOf(rows), rows.order);
     this.#planned = planned;
   }
 
-  /** The same rows without entities. */
+  /** This source, with rows that are not entities. */
   plannedBy(planned: PlannedRows): ModelPageSource {
     return new ModelPageSource(this.#rows, planned);
   }
@@ -56,7 +56,7 @@ export class ModelPageSource implements PageSource<object> {
     return this.#findPlaced(limit, condition, this.#order);
   }
 
-  /** The rows behind it in the order that is turned around. */
+  /** The rows before a position: those after it in the reversed order. */
   async before(position: string | undefined, limit: number): Promise<object[]> {
     const condition = position === undefined ? undefined : (await this.#placing()).ahead(position);
     const found = await this.#findPlaced(limit, condition, reversed(this.#order), true);
@@ -77,7 +77,7 @@ export class ModelPageSource implements PageSource<object> {
       .map((steps) => steps.map(({ name }) => name).join('.'));
   }
 
-  /** What the order asks of many other rows, as SQL. */
+  /** SQL of the values of the order that come from many other rows. */
   async #firsts(): Promise<ReadonlyMap<string, ValueSql>> {
     const { reader } = this.#rows.unitOfWork;
     const meta = metaOf(this.#rows);
@@ -93,7 +93,7 @@ export class ModelPageSource implements PageSource<object> {
     return new Keyset(metaOf(this.#rows), this.#order, await this.#firsts());
   }
 
-  /** Reads what the rows do not show of their places. */
+  /** Reads the values of the order that the rows do not show. */
   async #readPlaces(rows: readonly object[]): Promise<void> {
     const firsts = await this.#firsts();
     if (firsts.size === 0 || rows.length === 0) return;
@@ -129,7 +129,7 @@ export class ModelPageSource implements PageSource<object> {
     return Object.keys(this.#order).every((name) => this.#planned?.plan.columns.has(name));
   }
 
-  /** Rows whose position may be asked for. */
+  /** Finds rows whose position may be asked for. */
   async #findPlaced(
     limit: number,
     condition: object | undefined,
@@ -182,13 +182,13 @@ function withoutPlace({ className }: EntityMetadata): ConfigurationError {
   });
 }
 
-/** No two rows stand at the same place, so that pages neither share rows nor miss any. */
+/** The order with the key at its end: no two rows have the same position, so pages neither share rows nor miss any. */
 function withKey(meta: EntityMetadata, order: ModelOrder): ModelOrder {
   const keys = meta.primaryKeys.filter((name) => !Object.hasOwn(order, name));
   return { ...order, ...Object.fromEntries(keys.map((name) => [name, 'asc' as const])) };
 }
 
-/** Nulls change their end too: PostgreSQL puts them last, and first where the order is descending. */
+/** The reversed order. Nulls move to the other end too: PostgreSQL sorts them last, and first if the order is descending. */
 function reversed(order: ModelOrder): ModelOrder {
   return Object.fromEntries(Object.entries(order).map(([name, direction]) => [name, turned(direction)]));
 }

@@ -4,14 +4,14 @@ import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 
 type Issue = StandardSchemaV1.Issue;
 
-/** Kwargs that are whole numbers from a minimum on. */
+/** A schema of kwargs that are integers, each from a minimum on. */
 export function wholeNumbers<const Minima extends Readonly<Record<string, number>>>(
   minima: Minima,
 ): OwnSchema<{ readonly [Name in keyof Minima]?: number }> {
   return schemaOf(minima, {});
 }
 
-/** The same, with kwargs that are texts. */
+/** A schema of kwargs that are integers or texts. */
 export function schemaOf<
   const Minima extends Readonly<Record<string, number>>,
   const Texts extends Readonly<Record<string, true>>,

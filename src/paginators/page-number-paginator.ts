@@ -5,8 +5,8 @@ import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
 
 /**
- * A page of `PageNumberPaginator`, as clients see it: `{ count, results, limit, page, pages }`; `count` is the number of rows of
- * the whole list, `pages` that of its pages.
+ * A page of `PageNumberPaginator`, as clients see it: `{ count, results, limit, page, pages }`. `count` is the number of rows of the whole
+ * list, `pages` its number of pages.
  */
 export class NumberedPage<Row> extends Page<Row> {
   constructor(
@@ -20,11 +20,11 @@ export class NumberedPage<Row> extends Page<Row> {
   }
 }
 
-/** What clients send to `PageNumberPaginator` with `list`. */
+/** The kwargs of `list` with `PageNumberPaginator`. */
 export interface PageNumberKwargs {
-  /** From 1 on. */
+  /** The number of the page, from 1. Default: 1. */
   readonly page?: number;
-  /** Rows of a page, from 1. Default `pageSize` (25); more than `maximumPageSize` (100) is cut to it. */
+  /** Rows of a page, from 1. Default: `pageSize` (25). A number above `maximumPageSize` (100) is reduced to that. */
   readonly limit?: number;
 }
 
@@ -33,7 +33,7 @@ export interface PageNumberTypes extends PaginatorTypes {
 }
 
 /**
- * Pages by their number, beginning with 1; one behind the last is empty.
+ * Pages by number, from 1. A page after the last one is empty.
  *
  * ```json
  * {"action": "list", "request_id": 1, "page": 2}

@@ -5,27 +5,27 @@ import type { Page } from './page.js';
 
 /** The rows of one list: those that the client may see, filtered and in order. */
 export interface PageSource<Row> {
-  /** The number of rows of the whole list: one query. */
+  /** The number of rows of the whole list, by one query. */
   count(): Promise<number>;
-  /** @param offset rows before the first one that is given */
+  /** @param offset the number of rows to skip */
   slice(offset: number, limit: number): Promise<Row[]>;
   /**
-   * The rows behind a position, or the first ones.
+   * The rows after a position, or the first rows.
    *
-   * @throws ValidationFailed for what is no position of this list
+   * @throws ValidationFailed for a text that is no position of this list
    */
   after(position: string | undefined, limit: number): Promise<Row[]>;
   /**
-   * The rows ahead of a position, or the last ones, beginning with the one that is farthest ahead: in the order of the list.
+   * The `limit` rows just before a position, or the last rows, in the order of the list.
    *
-   * @throws ValidationFailed for what is no position of this list
+   * @throws ValidationFailed for a text that is no position of this list
    */
   before(position: string | undefined, limit: number): Promise<Row[]>;
-  /** Where a row that `after` or `before` gave stands in the order: text without a meaning for clients. */
+  /** The position of a row from `after` or `before` in the order of the list: a text that means nothing to clients. */
   positionOf(row: Row): string;
 }
 
-/** Carries types only; no value is ever there. */
+/** Carries types only; it never has a value. */
 export declare const paginatorTypes: unique symbol;
 
 /** The types of a paginator: `page` may refer to `this['row']`. */
@@ -72,31 +72,35 @@ export abstract class Paginator {
     return objectSchema({ results: { type: 'array', items: row } });
   }
 
-  /** How many rows a page has unless the client says. Default 25. */
+  /** Rows of a page if the client names no number. Default: 25. */
   readonly pageSize: number = 25;
-  /** How many it may ask for; a larger number is cut to this one. Default 100. */
+  /** The most rows that a client may ask for; a larger number is reduced to this one. Default: 100. */
   readonly maximumPageSize: number = 100;
-  /** How long StreamedList waits between two pages, in milliseconds. Default 0. */
+  /** The pause of StreamedList between two pages, in milliseconds. Default: 0. */
   readonly pause: number = 0;
 
   /**
    * Reads the page that a client asked for.
    *
-   * @param kwargs what the client sent, checked by the static `kwargs`
-   * @throws ValidationFailed for what these rules cannot see, such as an unknown cursor
+   * @param kwargs the client's kwargs, checked by the static `kwargs`
+   * @throws ValidationFailed for errors that these rules cannot see, such as an unknown cursor
    */
   abstract page<Row>(source: PageSource<Row>, kwargs: object): Promise<Page<Row>>;
 
-  /** The kwargs of the page behind this one; undefined where it is the last. */
+  /** The kwargs of the next page; undefined on the last page. */
   abstract next(page: Page<unknown>, kwargs: object): object | undefined;
 
-  /** @param asked the `limit` of the client. Default `pageSize`; never more than `maximumPageSize` */
+  /**
+   * The rows of a page.
+   *
+   * @param asked the `limit` of the client. Default: `pageSize`; never more than `maximumPageSize`
+   */
   protected sizeOf(asked: number | undefined): number {
     return Math.min(asked ?? this.pageSize, this.maximumPageSize);
   }
 }
 
-/** What the option `paginator` of a model consumer takes. */
+/** The option `paginator` of a model consumer. */
 export type PaginatorClass = ConcreteClass<Paginator> & {
   readonly kwargs: KwargsSchema;
   pageSchema(row: JsonSchema): JsonSchema;
@@ -108,7 +112,7 @@ export type PageOf<P, Row> =
     ? (Instance[typeof paginatorTypes] & { readonly row: Row })['page']
     : never;
 
-/** What clients may send to it. */
+/** The kwargs that clients may send to a paginator. */
 export type PageKwargsOf<P> = P extends { readonly kwargs: infer Schema extends KwargsSchema }
   ? KwargsOf<Schema>
   : never;

@@ -1,4 +1,4 @@
-/** What a component shows of something that can be ended. The members are what `useSyncExternalStore` takes. */
+/** Something that a component shows and that can be ended. The members fit `useSyncExternalStore`. */
 export interface Source<Snapshot> {
   readonly subscribe: (listener: () => void) => () => void;
   /** The same value until something changes. */
@@ -7,8 +7,8 @@ export interface Source<Snapshot> {
 }
 
 /**
- * A source that is there while a component listens. React may render a component and never mount it, and mounts it twice in
- * StrictMode: so rendering opens nothing, and each first listener opens anew.
+ * A source that exists while a component listens to it. React may render a component without mounting it, and mounts it twice in
+ * StrictMode: so rendering opens nothing, and each first listener opens a new source.
  */
 export class Opened<Snapshot, S extends Source<Snapshot>> {
   source: S | undefined;

@@ -2,7 +2,7 @@ import { useMemo } from 'react';
 import type { LiveCollection, LiveSnapshot } from '../client/live.js';
 import { useOpened } from './use-opened.js';
 
-/** What a component sees of a live collection. */
+/** A live collection, for a component. */
 export interface LiveRows<Row> extends LiveSnapshot<Row> {
   /** Lists the rows again. */
   readonly refetch: () => void;
@@ -11,7 +11,7 @@ export interface LiveRows<Row> extends LiveSnapshot<Row> {
 const loading: LiveSnapshot<never> = { rows: [], status: 'loading', error: undefined };
 
 /**
- * A live collection for as long as the component is mounted.
+ * Keeps a live collection while the component is mounted.
  *
  * ```ts
  * const { rows, status } = useLive(
@@ -20,8 +20,9 @@ const loading: LiveSnapshot<never> = { rows: [], status: 'loading', error: undef
  * );
  * ```
  *
- * @param open called when the component is mounted, and again when a dependency changes; never while it renders
- * @param dependencies what `open` uses of the component. With a change the rows begin anew: those of another room never show
+ * @param open called when the component is mounted, and again when a dependency changes; never during rendering
+ * @param dependencies the component's values that `open` uses. When one changes, the rows are loaded anew: rows of another room are never
+ * shown
  */
 export function useLive<Row>(open: () => LiveCollection<Row>, dependencies: readonly unknown[]): LiveRows<Row> {
   const { opened, snapshot } = useOpened<LiveSnapshot<Row>, LiveCollection<Row>>(open, loading, dependencies);

@@ -1,7 +1,10 @@
 import { useMemo, useSyncExternalStore } from 'react';
 import { Opened, type Source } from './opened.js';
 
-/** A source of this component: opened when it is mounted, ended when it goes, opened anew when a dependency changes. */
+/**
+ * A source of this component: it is opened when the component is mounted, opened anew when a dependency changes, and ended when the
+ * component is unmounted.
+ */
 export function useOpened<Snapshot, S extends Source<Snapshot>>(
   open: () => S,
   initial: Snapshot,

@@ -4,26 +4,26 @@ import type { Subscription, SubscriptionState } from '../client/subscription.js'
 import type { Source } from './opened.js';
 import { useOpened } from './use-opened.js';
 
-/** What `useSubscription` calls. */
+/** Listeners that `useSubscription` calls. */
 export interface SubscriptionListeners<Event, Reply> {
-  /** Each event, in order. */
+  /** Called with each event, in order. */
   readonly onEvent?: (event: Event) => void;
-  /** The subscription is live again after a reconnection: what happened in between was missed. */
+  /** Called when the subscription is live again after a reconnection: the events in between are missing. */
   readonly onResync?: (reply: Reply) => void;
 }
 
-/** What `useSubscription` returns. */
+/** The value that `useSubscription` returns. */
 export interface SubscriptionSnapshot {
-  /** The component is rendered anew when it changes. */
+  /** The state of the subscription; the component is rendered again when it changes. */
   readonly state: SubscriptionState;
-  /** Why it is refused, revoked or ended. */
+  /** Why the subscription was refused, revoked or ended; undefined otherwise. */
   readonly error: SignalboxError | undefined;
 }
 
 const pending: SubscriptionSnapshot = { state: 'pending', error: undefined };
 
 /**
- * A subscription for as long as the component is mounted.
+ * Keeps a subscription while the component is mounted.
  *
  * ```ts
  * const { state, error } = useSubscription(() => client.rooms.$on('onMessage', 'subscribeToRoom', { room }), [room], {
@@ -31,9 +31,9 @@ const pending: SubscriptionSnapshot = { state: 'pending', error: undefined };
  * });
  * ```
  *
- * @param open called when the component is mounted, and again when a dependency changes; never while it renders
- * @param dependencies what `open` uses of the component
- * @param listeners those of the latest rendering are called; a change of them does not subscribe anew
+ * @param open called when the component is mounted, and again when a dependency changes; never during rendering
+ * @param dependencies the component's values that `open` uses
+ * @param listeners the latest rendering's listeners are called; changing them does not subscribe again
  */
 export function useSubscription<Event, Reply>(
   open: () => Subscription<Event, Reply>,

@@ -15,14 +15,11 @@ export function hasEnded(scope: Scope): boolean {
 
 /** Ends the containers of connections, and with each every provider that was built for it alone. */
 export class ScopeDisposer {
-  readonly #run: Run;
-  readonly #logger: Logger;
-
   /** @param run rejects with what the work throws, or when it takes too long */
-  constructor(run: Run, logger: Logger) {
-    this.#run = run;
-    this.#logger = logger;
-  }
+  constructor(
+    private readonly run: Run,
+    private readonly logger: Logger,
+  ) {}
 
   /** One after the other, the last that was built first: whatever a provider uses outlives it. Never rejects. */
   async dispose(scope: Scope): Promise<void> {
@@ -37,10 +34,10 @@ export class ScopeDisposer {
 
   async #disposeOne(instance: object, path: string): Promise<void> {
     try {
-      await this.#run(async () => disposeOf(instance));
+      await this.run(async () => disposeOf(instance));
     } catch (error) {
       const provider = instance.constructor.name;
-      this.#logger.error('A provider of a connection could not be disposed.', { provider, path, error });
+      this.logger.error('A provider of a connection could not be disposed.', { provider, path, error });
     }
   }
 
@@ -49,7 +46,7 @@ export class ScopeDisposer {
     try {
       await container.dispose();
     } catch (error) {
-      this.#logger.error('The container of a connection could not be disposed.', { path, error });
+      this.logger.error('The container of a connection could not be disposed.', { path, error });
     }
   }
 }

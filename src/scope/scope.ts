@@ -1,14 +1,24 @@
 import type { DependencyContainer } from 'tsyringe';
 import { currentWork } from '../async-context.js';
 import { connectionContainer } from './connection-container.js';
-import { cookiesOf } from './cookies.js';
-import type { Identity } from './identity.js';
+import { cookiesOf, offeredSubprotocols } from './headers.js';
 import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
-import type { ScopeSession, ScopeUser } from './scope-types.js';
-import { offeredSubprotocols } from './subprotocols.js';
+import type { Identity, ScopeSession, ScopeUser } from './scope-types.js';
 
 /** Where a scope keeps its ownership. Not exported to applications, which log in through `Connections`. */
 export const ownership = Symbol('ownership');
+
+/** The two parts of what a client asks for, `/ws/chat/?room=1`; the query is empty where there is none. */
+export function pathAndQuery(url: string): readonly [path: string, query: string] {
+  const mark = url.indexOf('?');
+  return mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
+}
+
+/** Without the query, where tickets stand: it is what logs show. */
+export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
+  const [path] = pathAndQuery(url);
+  return path;
+}
 
 /** What is known of a handshake before anything is asked. */
 export interface HandshakeRequest {
@@ -123,7 +133,7 @@ export class Scope {
   /** The subprotocol that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
   readonly [ownership] = new Ownership();
-  readonly #url: string;
+  readonly #queryText: string;
   readonly #parameters: RouteParameters;
   #query: URLSearchParams | undefined;
   #cookies: Readonly<Record<string, string>> | undefined;
@@ -136,14 +146,12 @@ export class Scope {
     root: DependencyContainer,
     parameters: RouteParameters = new RouteParameters(request.url),
   ) {
-    const query = request.url.indexOf('?');
-    this.path = query === -1 ? request.url : request.url.slice(0, query);
+    [this.path, this.#queryText] = pathAndQuery(request.url);
     this.params = params;
     this.headers = request.headers;
     this.remoteAddress = request.remoteAddress;
     this.host = hostOf(request);
     this.protocol = request.encrypted ? 'https' : 'http';
-    this.#url = request.url;
     this.#root = root;
     this.#parameters = parameters;
   }
@@ -177,7 +185,7 @@ export class Scope {
 
   /** The query of the URL, without a ticket of `queryTicket`. `queryAs` gives it checked and typed. */
   get query(): URLSearchParams {
-    this.#query ??= new URLSearchParams(this.#url.slice(this.path.length + 1));
+    this.#query ??= new URLSearchParams(this.#queryText);
     return this.#query;
   }
 
@@ -228,4 +236,25 @@ export class Scope {
   headersAs<T>(schema: ParameterSchema<T>): T {
     return this.#parameters.get('headers', schema);
   }
+}
+
+/** The key of the user who is logged in, for logs: nothing else of a user belongs there. */
+export function userKeyOf({ identity, user }: Scope): string | number | undefined {
+  if (identity) return identity.userId;
+  if (isKey(user)) return user;
+  const id = idOf(user);
+  return isKey(id) ? id : undefined;
+}
+
+/** A user of the application's making may throw when it is looked at; no request ends for that. */
+function idOf(user: unknown): unknown {
+  try {
+    return typeof user === 'object' && user !== null && 'id' in user ? user.id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isKey(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number';
 }

@@ -1,4 +1,4 @@
-/** A duration as PostgreSQL keeps it: each part for itself. */
+/** A duration as PostgreSQL stores it, with its parts separate. */
 interface Duration {
   readonly years?: number;
   readonly months?: number;
@@ -12,7 +12,7 @@ interface Duration {
 const iso =
   /^P(?=[-\d]|T)(?:(-?\d{1,8})Y)?(?:(-?\d{1,8})M)?(?:(-?\d{1,8})W)?(?:(-?\d{1,8})D)?(?:T(?=[-\d])(?:(-?\d{1,8})H)?(?:(-?\d{1,8})M)?(?:(-?\d{1,8}(?:\.\d{1,6})?)S)?)?$/;
 
-/** `P1Y14M2DT90M` -> `2 years 2 mons 2 days 01:30:00`, as PostgreSQL writes it; undefined for what is no duration of ISO 8601. */
+/** `P1Y14M2DT90M` -> `2 years 2 mons 2 days 01:30:00`, as PostgreSQL writes it; undefined if the text is no ISO 8601 duration. */
 export function storedDuration(text: string): string | undefined {
   const parts = iso.exec(text);
   if (!parts) return undefined;
@@ -49,7 +49,7 @@ function timeText(microseconds: number): string {
 /**
  * `P1Y2M-3DT-4H-5M-6.7S`, without the parts that are 0.
  *
- * @param value what PostgreSQL writes, or the object that MikroORM's `IntervalType` makes of it
+ * @param value PostgreSQL's text, or the object that MikroORM's `IntervalType` makes of it
  */
 export function isoDuration(value: unknown): string {
   const parts: Duration = typeof value === 'string' ? durationOf(value) : Object(value);
@@ -60,7 +60,7 @@ export function isoDuration(value: unknown): string {
   return `P${dates}${times && `T${times}`}`;
 }
 
-/** The sign of a time is that of all its parts. */
+/** Parses PostgreSQL's text. The sign of a time applies to all its parts. */
 function durationOf(text: string): Duration {
   const amount = (unit: string): number => Number(new RegExp(`(-?\\d+) ${unit}`).exec(text)?.[1] ?? 0);
   const [, sign = '', hours = 0, minutes = 0, seconds = 0] = /([+-]?)(\d+):(\d\d):(\d\d(?:\.\d+)?)/.exec(text) ?? [];
@@ -75,7 +75,7 @@ function durationOf(text: string): Duration {
   };
 }
 
-/** PostgreSQL keeps microseconds. */
+/** One part, rounded to microseconds as PostgreSQL stores them. */
 function part(amount: number | undefined, unit: string): string {
   return amount ? `${Number(amount.toFixed(6))}${unit}` : '';
 }

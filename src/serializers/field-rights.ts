@@ -1,13 +1,13 @@
 import { ConfigurationError } from '../errors.js';
-import type { GivenRights, RightsProvider } from '../permissions/rights.js';
+import type { GivenRights, RightsProvider } from '../permissions/permission.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from './serializer.js';
 
-/** What `rights` of a model serializer says. */
+/** The option `rights` of a model serializer. */
 export interface FieldRights {
-  /** The provider that says which right a request has. */
+  /** The provider that returns the rights of a request. */
   readonly by: RightsProvider;
-  /** The name or names that show a field. */
+  /** For each restricted field, the right or the rights of which one is needed to see it. */
   readonly fields: Readonly<Record<string, string | readonly string[]>>;
 }
 
@@ -18,13 +18,13 @@ interface DeclaredOptions {
 
 type NamesByProvider = ReadonlyMap<RightsProvider, ReadonlySet<string>>;
 
-/** More texts than this of one event are a mistake rather than a wish. */
+/** The most JSON texts of one event; more are taken for a mistake in the declaration. */
 const mostTexts = 16;
 
 const knownNames = new WeakMap<SerializerClass, NamesByProvider>();
 const answers = new WeakMap<ActionContext, Map<RightsProvider, Promise<string | undefined>>>();
 
-/** Whose rights a serializer and those that are nested in it ask for, and the names that show something. */
+/** The providers whose rights a serializer and its nested ones use, and for each the names of rights that show a field. */
 export function rightsIn(serializer: SerializerClass): NamesByProvider {
   const known = knownNames.get(serializer);
   if (known) return known;
@@ -34,7 +34,7 @@ export function rightsIn(serializer: SerializerClass): NamesByProvider {
   return names;
 }
 
-/** What a request has of the rights that a serializer asks for; those that are given already are not asked for again. */
+/** A request's rights for a serializer. Providers whose rights are given already are not called again. */
 export async function askRights(
   serializer: SerializerClass,
   { rights, request, resolve }: Pick<SerializerContext, 'rights' | 'request' | 'resolve'>,
@@ -46,7 +46,7 @@ export async function askRights(
   return given;
 }
 
-/** Every combination of rights by which a serializer shows something else; the least comes first. */
+/** All combinations of rights for which a serializer shows different fields, the fewest rights first. */
 export function everyRights(serializer: SerializerClass): readonly GivenRights[] {
   let combinations: Map<RightsProvider, string | undefined>[] = [new Map()];
   for (const [provider, names] of rightsIn(serializer)) {
@@ -57,7 +57,7 @@ export function everyRights(serializer: SerializerClass): readonly GivenRights[]
   return combinations;
 }
 
-/** Tells rights apart, alike in every process; the same as for the least where they show nothing more. */
+/** A key of these rights, equal in every process. Rights that show no further field have the key of the fewest rights. */
 export function rightsKey(serializer: SerializerClass, given: GivenRights | undefined): string {
   const asked = rightsIn(serializer);
   if (asked.size === 0) return '[]';
@@ -68,7 +68,7 @@ export function rightsKey(serializer: SerializerClass, given: GivenRights | unde
   return JSON.stringify(names);
 }
 
-/** Whether a field is shown to, and accepted from, a client with these rights. */
+/** Whether a client with these rights sees a field and may send it. */
 export function isWithin(
   { rights }: { readonly rights?: FieldRights },
   field: string,
@@ -79,7 +79,7 @@ export function isWithin(
   return name !== undefined && namesOf(rights, field).includes(name);
 }
 
-/** @throws ConfigurationError for a serializer of events that would have to show each in very many ways */
+/** @throws ConfigurationError for a serializer of events that would make too many texts of each event */
 export function checkRights(serializer: SerializerClass): void {
   const count = [...rightsIn(serializer).values()].reduce((product, names) => product * (names.size + 1), 1);
   if (count <= mostTexts) return;
@@ -87,7 +87,7 @@ export function checkRights(serializer: SerializerClass): void {
     class: serializer.name,
     member: 'rights',
     reason: `would show each event in ${count} ways, more than ${mostTexts}: one for every combination of rights.`,
-    remedy: 'Let one provider say the rights, with fewer names.',
+    remedy: 'Let one provider decide the rights, with fewer names.',
   });
 }
 
@@ -107,7 +107,7 @@ function collect(serializer: SerializerClass, names: Map<RightsProvider, Set<str
   for (const inner of Object.values(nested).filter(isSerializerClass)) collect(inner, names, seen);
 }
 
-/** Once per request, however many rows and serializers ask. */
+/** Calls the provider once per request, however many rows and serializers need its answer. */
 function answerOf(
   provider: RightsProvider,
   request: ActionContext,

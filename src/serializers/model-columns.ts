@@ -14,28 +14,31 @@ import {
 import type { JsonSchema } from '../kwargs/json-schema.js';
 import { isoDuration, storedDuration } from './durations.js';
 
-// The one table of column types: what a client may send, what the entity holds of it, what is shown, and what can be compared.
-// Columns, keys, filters, cursors and the fields of embedded values all come in by it, and go out by it.
+// The one table of column types: what a client may send, what the entity holds, what the client is shown, and what can be compared.
+// Columns, keys, filters, cursors and the fields of embedded values all use it in both directions.
 
-/** What a column makes of a value that came: the value of the entity, or the text that says what is wrong. */
+/** Checks a value that a client sent. Returns the value for the entity, or the text of the error. */
 export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { readonly text: string };
 
-/** What clients may send for a column, and what they are shown of it. Null is not part of it. */
+/** What clients may send for a column, and how its values are shown. Null is handled elsewhere. */
 export interface ColumnKind {
   readonly check: ColumnCheck;
-  /** The entity's value -> one that JSON shows right; dates and bigints are so by themselves. */
+  /** Converts the entity's value into one that JSON shows correctly; dates and bigints need no conversion. */
   readonly show: (value: unknown) => unknown;
-  /** What the check lets through, as far as a schema can say it. */
+  /** The schema of accepted values, as far as a schema can describe them. */
   readonly accepts: JsonSchema;
   readonly shows: JsonSchema;
-  /** Why values that come cannot be checked; undefined where they can. */
+  /** Why sent values cannot be checked; undefined if they can. */
   readonly refusal?: string;
-  /** What MikroORM 7.2 takes the JSON of its values for where it is a member of a JSON column; undefined where it reads the values themselves. */
+  /**
+   * The type for which MikroORM 7.2 mistakes a value's JSON inside a JSON column, and what to use instead; undefined if it reads the values
+   * correctly.
+   */
   readonly lostInJson?: { readonly readAs: string; readonly instead: string };
 }
 
 const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
-/** ISO 8601, and as PostgreSQL writes it: `2026-01-31 12:00:00+00`. */
+/** An instant in ISO 8601, or as PostgreSQL writes it: `2026-01-31 12:00:00+00`. */
 const instant = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?$/;
 const calendarDay = /^\d{4}-\d\d-\d\d$/;
 const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?$/;
@@ -44,7 +47,7 @@ const whole = /^-?\d{1,19}$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const macAddress = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
 const largestBigint = 9223372036854775807n;
-/** A number has no more digits that are sure. */
+/** The number of decimal digits that a JavaScript number represents exactly. */
 const safeDigits = 15;
 const nullCharacters = 'Null characters are not allowed.';
 
@@ -68,24 +71,24 @@ function kindOf(prop: EntityProperty): ColumnKind {
   return columnOf(column, prop);
 }
 
-/** Whether a type of the application's own says what an entity has of the column. */
+/** Whether a type of the application converts the column for the entity. */
 export function hasOwnType({ customType }: EntityProperty): boolean {
   return customType !== undefined && !isBuiltIn(customType);
 }
 
-/** Whether MikroORM brings the type, so that the column says what its values are. */
+/** Whether the type is MikroORM's own, so that the column determines the values. */
 function isBuiltIn(type: object): boolean {
   return Object.values<unknown>(types).includes(type.constructor);
 }
 
-/** The items of a list are what the driver has of them; the type of the list makes the entity's values of these. */
+/** The kind of a list's items. They are the driver's values, of which the list's type makes the entity's. */
 function itemOf(column: string, prop: EntityProperty): ColumnKind {
   const choices: unknown = Reflect.get(prop.customType ?? {}, 'items') ?? prop.items;
   if (Array.isArray(choices)) return choice(choices);
   const itemColumn = itemColumnOf(column);
   if (column.endsWith('[]') && /^json/.test(itemColumn))
     return { ...jsonKind, refusal: 'MikroORM writes no JSON into lists: make it a column of the type json' };
-  // The driver reads the items of a numeric[] as numbers. In JSON they are texts.
+  // The driver reads the items of a numeric[] as numbers. Inside JSON they are texts.
   const runtimeType = /^(numeric|decimal)/.test(itemColumn) && !prop.embeddedPath ? 'number' : 'string';
   return columnOf(itemColumn, { ...prop, runtimeType } as EntityProperty);
 }
@@ -94,7 +97,7 @@ function itemColumnOf(column: string): string {
   return column.endsWith('[]') ? column.slice(0, -2) : column;
 }
 
-/** In JSON a list is the text that PostgreSQL would have of it: the type has to make its items of texts. */
+/** Inside JSON a list is stored as PostgreSQL's text of it, so its type has to make items of texts. */
 function withTextItems(kind: ColumnKind, itemColumn: string, type: ArrayType<unknown>): ColumnKind {
   const platform = platformOf(type);
   const [, sample] = itemSamples.find(([pattern]) => pattern.test(itemColumn)) ?? [];
@@ -104,7 +107,7 @@ function withTextItems(kind: ColumnKind, itemColumn: string, type: ArrayType<unk
   return { ...kind, lostInJson: { readAs: 'a list of texts', instead: `type: 'json'` } };
 }
 
-/** Values that differ from their text. */
+/** Sample values whose text differs from them. */
 const itemSamples: readonly (readonly [RegExp, unknown])[] = [
   [/^bool/, true],
   [/^(smallint|int|real|double|float)/, 1],
@@ -147,7 +150,7 @@ function columnOf(column: string, prop: EntityProperty): ColumnKind {
   return unchecked(column);
 }
 
-/** Shown as the driver reads it. What came could be anything. */
+/** Shows values as the driver reads them, and accepts anything. */
 function unchecked(column: string): ColumnKind {
   const check: ColumnCheck = () => ({ text: 'This field cannot be set.' });
   return { ...kind(check, {}), refusal: `nothing is known of the values of ${column || 'its column'}` };
@@ -157,8 +160,8 @@ const comparable =
   /^(smallint|smallserial|int[248]?$|integer|serial|bigint|bigserial|real|double|float|numeric|decimal|bool|timestamp|date$|uuid$|varchar|char|text$|text\()/;
 
 /**
- * Whether values of a column can be compared with what a client sends, as they are. Not so JSON, lists and binary data: the ORM
- * would take an object in their place for operators.
+ * Whether a column's values can be compared directly with what a client sends. JSON, lists and binary data cannot: the ORM would read an
+ * object in their place as operators.
  */
 export function isComparable({ columnTypes, array, embedded, enum: isEnum }: EntityProperty): boolean {
   const column = columnTypes?.[0]?.toLowerCase() ?? '';
@@ -166,7 +169,7 @@ export function isComparable({ columnTypes, array, embedded, enum: isEnum }: Ent
   return Boolean(isEnum) || /^time(\(\d+\))?$/.test(column) || comparable.test(column);
 }
 
-/** Whether a column holds text, which can be searched. */
+/** Whether a column holds text that can be searched. */
 export function isText({ columnTypes, array }: EntityProperty): boolean {
   return /^(varchar|char|text|character|citext|bpchar)/i.test(columnTypes?.[0] ?? '') && !array;
 }
@@ -193,7 +196,7 @@ const single: ColumnCheck = (value) => {
 
 const jsonKind = kind((value) => (holdsNullCharacter(value) ? { text: nullCharacters } : { value }), {});
 
-/** PostgreSQL takes none, in keys as little as in texts. */
+/** Whether a value contains a null character, which PostgreSQL accepts neither in keys nor in texts. */
 function holdsNullCharacter(value: unknown): boolean {
   if (typeof value === 'string') return value.includes('\u0000');
   if (typeof value !== 'object' || value === null) return false;
@@ -216,7 +219,7 @@ function integer(bound: number): ColumnKind {
   return kind(check, { type: 'integer', format: bound === 32767 ? 'int16' : 'int32' }, { type: 'integer' });
 }
 
-/** JSON shows a bigint as text. */
+/** A bigint, which JSON shows as text. */
 function bigint(prop: EntityProperty): ColumnKind {
   const isNumber = prop.runtimeType === 'number';
   const check: ColumnCheck = (value) => {
@@ -232,7 +235,7 @@ function bigint(prop: EntityProperty): ColumnKind {
   return kind(check, { type: ['integer', 'string'] }, { type: isNumber ? 'integer' : 'string' });
 }
 
-/** A bigint in the type that its property has: where the compiler wrote the type down it is called `BigInt`. */
+/** A bigint in the type of its property. The compiler calls it `BigInt` in the type metadata that it emits. */
 function bigintOf({ runtimeType }: EntityProperty, value: bigint): unknown {
   if (/^bigint$/i.test(runtimeType)) return value;
   return runtimeType === 'number' ? Number(value) : String(value);
@@ -259,14 +262,14 @@ function decimalNumber(prop: EntityProperty): ColumnKind {
   return kind(check, { type: ['number', 'string'] }, { type: isNumber ? 'number' : 'string' });
 }
 
-/** What the property says of its digits, else what its column does: `numeric(5,2)`. */
+/** Precision and scale, from the property or else from its column: `numeric(5,2)`. */
 function digitsOf({ precision, scale, columnTypes }: EntityProperty): readonly [precision?: number, scale?: number] {
   const [, all, behind = '0'] = /\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)/.exec(columnTypes?.[0] ?? '') ?? [];
   if (all === undefined) return [precision, scale] as readonly [precision?: number, scale?: number];
   return [precision ?? Number(all), scale ?? Number(behind)];
 }
 
-/** `12.5` in a column with two decimal places is read as `12.50`: the reply to a write shows it as the next read will. */
+/** A number with the decimal places of its column, `12.5` as `12.50`: the reply to a write shows it as the next read will. */
 function asStored(shown: string, scale: number | undefined): string {
   const [, sign = '', units = '', places = ''] = /^(-?)0*(\d+)(?:\.(\d+))?$/.exec(shown) ?? [];
   const padded = places.padEnd(scale ?? 0, '0');
@@ -276,7 +279,7 @@ function asStored(shown: string, scale: number | undefined): string {
 
 function text({ length, columnTypes }: EntityProperty): ColumnKind {
   const column = columnTypes?.[0] ?? '';
-  // PostgreSQL fills it up: the key of a new row is the same text everywhere.
+  // PostgreSQL pads it with blanks: so the key of a new row is the same text everywhere.
   const isPadded = /^(char|character|bpchar) *(\(|$)/i.test(column);
   const unbounded = /^char(acter)?$/i.test(column) ? 1 : Number.POSITIVE_INFINITY;
   const limit = length ?? Number(/\((\d+)\)/.exec(column)?.[1] ?? unbounded);
@@ -300,7 +303,7 @@ function dateTime({ runtimeType }: EntityProperty): ColumnKind {
   return kind(check, { type: 'string', format: 'date-time' });
 }
 
-/** As `Date` reads it: with a T, and with minutes in its offset. */
+/** The text in the form that `Date` parses: with a T, and with minutes in its offset. */
 function isoInstant(value: string): string {
   return value.replace(' ', 'T').replace(/(T.*[+-]\d\d)$/, '$1:00');
 }
@@ -310,18 +313,18 @@ const day: ColumnCheck = (value) =>
     ? { value }
     : { text: 'Date has wrong format. Use ISO 8601: 2026-01-31.' };
 
-/** MikroORM makes midnight of it, in UTC, where the property is a `Date`. */
+/** The value of a date column. MikroORM reads it as midnight in UTC if the property is a `Date`. */
 function dayOf(value: unknown): unknown {
   return value instanceof Date ? value.toJSON().slice(0, 10) : value;
 }
 
-/** Whether the calendar has it; PostgreSQL's begins with the year 1. */
+/** Whether the calendar has this day; PostgreSQL's years begin with 1. */
 function isDay(text: string): boolean {
   const time = Date.parse(`${text}T00:00:00Z`);
   return text >= '0001' && !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
-/** As PostgreSQL writes it, so that a key is the same text everywhere. */
+/** Checks a UUID and writes it as PostgreSQL does, so that a key is the same text everywhere. */
 const identifier: ColumnCheck = (value) => {
   const parts = typeof value === 'string' ? uuid.exec(value) : null;
   return parts ? { value: parts.slice(1).join('-').toLowerCase() } : { text: 'Must be a valid UUID.' };
@@ -350,7 +353,7 @@ function base64Of(value: unknown): unknown {
 
 // Durations
 
-/** The entity has the value as it would be read, so that MikroORM sees whether it has changed. */
+/** A duration. The entity holds it in the form that a read would give, so that MikroORM sees whether it has changed. */
 function duration(type?: Type<unknown, unknown>): ColumnKind {
   const check: ColumnCheck = (value) => {
     const stored = typeof value === 'string' ? storedDuration(value) : undefined;
@@ -370,7 +373,7 @@ const address: ColumnCheck = (value) =>
     ? { value }
     : { text: 'Must be a valid IP address, with or without a prefix: 10.0.0.1, 10.0.0.0/8.' };
 
-/** PostgreSQL refuses one with bits behind its prefix. */
+/** Checks a network. PostgreSQL refuses one with bits set after its prefix. */
 const network: ColumnCheck = (value) => {
   const { bits, prefix } = networkOf(value) ?? {};
   const isNetwork = bits !== undefined && prefix !== undefined && !bits.slice(prefix).includes('1');
@@ -396,7 +399,7 @@ function bitsOf(parts: readonly string[], radix: number, size: number): string {
     .join('');
 }
 
-/** The eight groups of an IPv6 address, two of which may be written as one of IPv4. */
+/** The eight groups of an IPv6 address, the last two of which may be written as an IPv4 address. */
 function groupsOf(host: string): readonly string[] {
   const hexadecimal = host.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...parts: string[]) => {
     const [a, b, c, d] = parts.slice(0, 4).map((part) => Number(part).toString(16).padStart(2, '0'));
@@ -410,7 +413,7 @@ function groupsOf(host: string): readonly string[] {
 
 // Lists and types of the application
 
-/** @param type makes the entity's list of what the driver has */
+/** @param type makes the entity's list of the driver's value */
 function list(
   { check: checkItem, show, accepts, shows, refusal }: ColumnKind,
   type?: Type<unknown, unknown>,
@@ -432,8 +435,8 @@ function list(
 }
 
 /**
- * A type of the application's own: what it shows may be sent back. `toJSON` and `fromJSON` say what stands in JSON for a value; without
- * them it is the value itself. What the column could not store is refused as the column refuses it.
+ * A type of the application. Clients may send back what it shows. Its `toJSON` and `fromJSON` convert between value and JSON; without them
+ * the value itself is the JSON. The column's own check refuses what it could not store.
  */
 function custom(type: Type<unknown, unknown>, column: ColumnKind): ColumnKind {
   const platform = platformOf(type);
@@ -454,7 +457,10 @@ function custom(type: Type<unknown, unknown>, column: ColumnKind): ColumnKind {
 
 const notValid = 'Not a valid value.';
 
-/** Numbers may come as text, as URLs have them, and text as numbers. The text of a refusal is that of the form that came. */
+/**
+ * Checks a value in either form: numbers may come as text, as in URLs, and texts as numbers. The error's text is that of the form that was
+ * sent.
+ */
 export function checkAnyForm({ check }: ColumnKind, raw: unknown): ReturnType<ColumnCheck> {
   const outcome = check(raw);
   const other = 'text' in outcome ? otherForm(raw) : undefined;
@@ -467,12 +473,12 @@ function otherForm(raw: unknown): unknown {
   return typeof raw === 'string' && /^-?\d{1,15}$/.test(raw) ? Number(raw) : undefined;
 }
 
-/** MikroORM gives it to each type of a property. */
+/** The platform that MikroORM gives to each type of a property. */
 function platformOf(type: Type<unknown, unknown>): Platform {
   return type.platform as Platform;
 }
 
-/** PostgreSQL counts code points, not UTF-16 units. */
+/** The length in code points, which PostgreSQL counts, and not in UTF-16 units. */
 function lengthOf(value: string): number {
   return value.length < 256 && !/[\ud800-\udbff]/.test(value) ? value.length : [...value].length;
 }

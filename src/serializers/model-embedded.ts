@@ -1,20 +1,21 @@
 import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
+import { findProp } from '../orm/row.js';
 import type { EmbeddedFields, ModelField } from './model-fields.js';
 import { keyShape } from './model-key.js';
 import { jsonBy } from './model-values.js';
 
-// An embedded value as its columns, or its JSON, show it: what its entity would show, without the entity.
+// Shows an embedded value from its columns or its JSON as its entity would show it, without the entity.
 
 type Show = (value: unknown) => unknown;
 
-/** Whether the value lies in one column, as JSON. */
+/** Whether one column holds the value, as JSON. */
 export function isJsonColumn({ object, array }: EntityProperty): boolean {
   return Boolean(object || array);
 }
 
-/** What the driver's value of a JSON column with embedded values is shown as. */
+/** Shows the driver's value of a JSON column with embedded values. */
 export function embeddedJsonBy(prop: EntityProperty, fields: EmbeddedFields, em: EntityManager): Show {
-  // MikroORM's own: it knows by which names JSON has the members, and which of them are dates.
+  // MikroORM's own mapper knows the members' names in JSON, and which of them are dates.
   const mapped = em.getComparator().getResultMapper(prop.targetMeta as EntityMetadata);
   const one = (value: unknown): unknown => (isNone(value) ? null : mapped(value as never));
   const show = shownBy(prop, fields, em.getDriver().getPlatform());
@@ -24,7 +25,7 @@ export function embeddedJsonBy(prop: EntityProperty, fields: EmbeddedFields, em:
   };
 }
 
-/** MikroORM takes a text that is no JSON for the value itself. */
+/** Parses JSON text. MikroORM takes a text that is no JSON for the value itself. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -33,7 +34,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** @param prop the embedded property in the entity, whose members are found by their names */
+/** @param prop the embedded property in the entity, whose members are found by name */
 function shownBy(prop: EntityProperty, { fields, isList }: EmbeddedFields, platform: Platform): Show {
   const members = fields
     .filter(({ isShown }) => isShown)
@@ -57,13 +58,13 @@ function memberBy({ embedded }: ModelField, prop: EntityProperty, platform: Plat
   return prop.targetMeta ? keyBy(prop, platform) : (jsonBy(prop, platform) ?? ((value) => value));
 }
 
-/** MikroORM has relations to keys of one column only in JSON. */
+/** Shows a key inside JSON, where MikroORM has relations to keys of one column only. */
 function keyBy(prop: EntityProperty, platform: Platform): Show {
   const { show } = keyShape(prop, platform);
   return (value) => show(() => value);
 }
 
-/** Whether a value is of one of the classes that its property may have; undefined where there is but one class. */
+/** Tests whether a value belongs to one of the classes that its property may have; undefined if there is only one class. */
 export function knownClasses({ targetMeta }: EntityProperty): ((value: unknown) => boolean) | undefined {
   const { polymorphs = [], discriminatorColumn } = targetMeta ?? {};
   if (polymorphs.length === 0 || discriminatorColumn === undefined) return undefined;
@@ -81,7 +82,7 @@ export function memberOf(prop: EntityProperty, { name }: Pick<ModelField, 'name'
 }
 
 /**
- * Why an entity has to show an embedded value, to be read after "because of"; undefined where the columns say all of it.
+ * Why an embedded value can only be shown by an entity, as the words after "because of"; undefined if its columns are enough.
  *
  * @param path of the value: `Person.address`
  * @param declared the property as its own class has it
@@ -94,14 +95,14 @@ export function embeddedObstacle(
   declared = prop,
 ): string | undefined {
   const own = prop.targetMeta as EntityMetadata;
-  if (isMadeByCode(declared)) return `${path}, which is no plain column`;
+  if (isMadeByCode(declared)) return `${path}, which is not a plain column`;
   const classes = own.polymorphs?.length ? own.polymorphs : [em.getMetadata().find(type)];
   if (classes.some((each) => each?.forceConstructor)) return `${path}, which is made by its constructor`;
   if (own.polymorphs?.length && !isToldApart(own, fields))
-    return `${path}, which is of one of several classes that its columns do not tell apart`;
+    return `${path}, whose class, one of several, its columns do not determine`;
   for (const field of fields.filter(({ isShown }) => isShown)) {
     const inner = memberOf(prop, field);
-    const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;
+    const member = findProp(own, field.name) ?? inner;
     const at = `${path}.${field.name}`;
     const reason = field.embedded
       ? embeddedObstacle(at, inner, field.embedded, em, member)
@@ -111,7 +112,7 @@ export function embeddedObstacle(
   return undefined;
 }
 
-/** Whether the shown fields say of which class a value is, and mean the same in each of the classes. */
+/** Whether the shown fields name the class of a value, and mean the same in each of the classes. */
 function isToldApart({ discriminatorColumn, properties }: EntityMetadata, fields: EmbeddedFields['fields']): boolean {
   const isMerged = Object.values(properties as Readonly<Record<string, EntityProperty>>).some(
     ({ stiMerged }) => stiMerged,
@@ -121,10 +122,10 @@ function isToldApart({ discriminatorColumn, properties }: EntityMetadata, fields
 
 function memberObstacle(path: string, prop: EntityProperty, declared: EntityProperty): string | undefined {
   if (prop.targetMeta && !isPlainKey(prop)) return `the relation ${path}`;
-  return declared.formula || isMadeByCode(declared) ? `${path}, which is no plain column` : undefined;
+  return declared.formula || isMadeByCode(declared) ? `${path}, which is not a plain column` : undefined;
 }
 
-/** Whether columns, or JSON, hold the key of the row that a relation leads to. */
+/** Whether columns or JSON hold the key of the relation's row. */
 function isPlainKey(prop: EntityProperty): boolean {
   const { polymorphic, mapToPk, targetKey, formula } = prop;
   return isOwner(prop) && !polymorphic && !mapToPk && !targetKey && !formula;
@@ -135,17 +136,20 @@ export function isOwner({ kind, owner }: EntityProperty): boolean {
   return kind === 'm:1' || (kind === '1:1' && owner);
 }
 
-/** Whether the property is not what is stored. All within JSON counts as not stored to MikroORM, so its own class is asked. */
+/**
+ * Whether code computes the property, so that it is not stored. MikroORM treats everything within JSON as not stored, so the property's own
+ * class is asked.
+ */
 function isMadeByCode({ getter, setter, accessor, persist, generated }: EntityProperty): boolean {
   return Boolean(getter || setter || accessor) || (persist === false && !generated);
 }
 
-/** The properties that have the columns of an embedded value, also of values within it. */
+/** The properties that have columns in an embedded value, and in values nested in it. */
 export function columnsWithin(prop: EntityProperty): readonly EntityProperty[] {
   return isJsonColumn(prop) ? [prop] : membersWithin(prop, columnsWithin);
 }
 
-/** All properties of an embedded value that are none themselves. */
+/** All members of an embedded value that are not embedded values themselves. */
 export function membersWithin(prop: EntityProperty, within = membersWithin): readonly EntityProperty[] {
   if (prop.kind !== 'embedded') return [prop];
   return Object.values(prop.embeddedProps as Readonly<Record<string, EntityProperty>>).flatMap((inner) =>

@@ -1,73 +1,64 @@
 import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { hasColumn } from '../orm/row.js';
+import { findProp, hasColumn } from '../orm/row.js';
 import { type ColumnKind, columnKind } from './model-columns.js';
-import type { ModelSerializerOptions } from './model-types.js';
+import type { DeclaredOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface ModelField {
   readonly name: string;
-  /** Of the entity: `address_street` for the street of an embedded address. */
+  /** The property's name in the entity: `address_street` for the street of an embedded address. */
   readonly property: string;
   readonly kind: 'column' | 'one' | 'many' | 'computed' | 'embedded';
   readonly isShown: boolean;
   readonly isAccepted: boolean;
   readonly isRequired: boolean;
   readonly isNullable: boolean;
-  /** Whether a read of the entity leaves its column out. */
+  /** Whether a read of the entity leaves the column out. */
   readonly isLazy: boolean;
-  /** Whether the database or code makes the value, whatever is sent. */
+  /** Whether the database or code makes the value, whatever a client sends. */
   readonly isMade: boolean;
   readonly column: ColumnKind;
-  /** Whether a new row has null where nothing is said. */
+  /** Whether a new row has null if no value is sent. */
   readonly mayBeNone: boolean;
-  /** Of a relation. */
+  /** The entity that a relation leads to. */
   readonly target?: EntityMetadata;
   readonly nested?: SerializerClass;
-  /** Of an embedded value. */
+  /** The fields of an embedded value. */
   readonly embedded?: EmbeddedFields;
-  /** Of a member of an embedded value: what it has where nothing is sent. Undefined stays out of JSON, and a column keeps what it had. */
+  /** For a member of an embedded value: its value if nothing is sent. If undefined, JSON leaves it out, and a column keeps its value. */
   readonly absent?: (object: object, em: EntityManager) => unknown;
-  /** Whether the column counts the changes of the row. */
+  /** Whether the column counts the changes of the row (a version). */
   readonly isVersion: boolean;
-  /** Whether the column's check says all of a value: it is in a `ScalarReference`, or of a type that only the column knows. */
+  /** Whether the column's check is sufficient: the value is in a `ScalarReference`, or of a type that only the column knows. */
   readonly isChecked: boolean;
-  /** Whether its rows are found from the other side, which has the column. */
+  /** Whether the relation's rows are found from the other side, which has the column. */
   readonly isInverse: boolean;
-  /** What a computed field reads of its row: `text`, `room.name`. */
+  /** The paths that a computed field reads of its row: `text`, `room.name`. */
   readonly reads?: readonly string[];
 }
 
-/** An object that has its columns, or its JSON, in the row of the entity. */
+/** An object that is stored in columns or JSON of its entity's row. */
 export interface EmbeddedFields {
   readonly class: Class;
   readonly fields: readonly ModelField[];
   readonly isList: boolean;
-  /** Whether it has columns of its own, and not a place in JSON. */
+  /** Whether it has columns of its own, instead of JSON. */
   readonly isInline: boolean;
 }
 
 const anything: ColumnKind = { check: (value) => ({ value }), show: (value) => value, accepts: {}, shows: {} };
 
-/** The fields of a model serializer, as its options and the entity's columns make them. */
-export function modelFields(
-  name: string,
-  meta: EntityMetadata,
-  options: ModelSerializerOptions<object>,
-): readonly ModelField[] {
-  const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])] as string[];
+/** The fields of a model serializer, from its options and the entity's columns. */
+export function modelFields(name: string, meta: EntityMetadata, options: DeclaredOptions): readonly ModelField[] {
+  const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])];
   const stored = declared.map((field) => storedField(name, meta, options, field));
   const computed = (options.computed ?? []).map((field) => computedField(name, meta, field, options.reads?.[field]));
   return [...stored, ...computed];
 }
 
-function storedField(
-  serializer: string,
-  meta: EntityMetadata,
-  options: ModelSerializerOptions<object>,
-  name: string,
-): ModelField {
+function storedField(serializer: string, meta: EntityMetadata, options: DeclaredOptions, name: string): ModelField {
   const prop = meta.props.find((candidate) => candidate.name === name);
   if (!prop) {
     throw new ConfigurationError({
@@ -77,7 +68,7 @@ function storedField(
       remedy: 'Remove it from the fields, list it as computed and write its method, or decorate the property.',
     });
   }
-  const nested = (options.nested as Record<string, SerializerClass> | undefined)?.[name];
+  const nested = options.nested?.[name];
   const listed = (list: readonly string[] | undefined): boolean => list?.includes(name) ?? false;
   const isAccepted = !options.input && !listed(options.readOnly) && !nested && !isMadeByDatabase(prop);
   const field = fieldOf(meta, prop, isAccepted);
@@ -92,7 +83,7 @@ function storedField(
 
 /**
  * @param meta of the entity, or of the class that is embedded in it
- * @param declared the property as that class has it: in the row of an entity that may lack the whole value, each of its columns may be null
+ * @param declared the property in that class; in an entity that may lack the whole value, each of its columns may be null
  */
 function fieldOf(
   meta: EntityMetadata,
@@ -123,11 +114,11 @@ function fieldOf(
   };
 }
 
-/** Each has the column, or the place in JSON, that the entity has for it. */
+/** The fields of an embedded value, each with its column in the entity, or its place in JSON. */
 function embeddedFields(prop: EntityProperty, isAccepted: boolean): EmbeddedFields {
   const own = prop.targetMeta as EntityMetadata;
   const fields = Object.entries(embeddedProps(prop)).map(([name, inner]): ModelField => {
-    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const declared: EntityProperty = findProp(own, name) ?? inner;
     const field = fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared);
     return { ...field, isShown: !inner.hidden, absent: absentBy(inner, declared) };
   });
@@ -146,7 +137,7 @@ function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProp
   return prop.embeddedProps;
 }
 
-/** @throws ConfigurationError for a field whose JSON has no known meaning, and for one that the ORM could not write */
+/** @throws ConfigurationError for a field whose JSON has no defined meaning, and for a field that the ORM could not write */
 function refuseUnclear(
   serializer: string,
   meta: EntityMetadata,
@@ -159,24 +150,24 @@ function refuseUnclear(
   if (found) throw new ConfigurationError({ class: serializer, member, ...found });
 }
 
-/** Why a field is refused, and the way out. */
+/** Why a field is refused, and what to do instead. */
 interface Refusal {
   readonly reason: string;
   readonly remedy: string;
 }
 
 const ownType =
-  'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
+  'List it as readOnly, or give the property a type of your own, a class that extends Type: it decides which values are valid.';
 
 function holds(name: string, { reason, remedy }: Refusal): Refusal {
   return { reason: `holds ${name}, which ${reason}`, remedy };
 }
 
-/** The first member of an embedded value that MikroORM 7.2 does not read as it has written it. No serializer can show it right. */
+/** The first member of an embedded value that MikroORM 7.2 reads differently than it wrote it. No serializer can show it correctly. */
 function lostWithin(prop: EntityProperty): Refusal | undefined {
   const own = prop.targetMeta as EntityMetadata;
   for (const [name, inner] of Object.entries(embeddedProps(prop))) {
-    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const declared: EntityProperty = findProp(own, name) ?? inner;
     const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared, prop);
     if (found) return holds(name, found);
   }
@@ -191,7 +182,7 @@ function lost(prop: EntityProperty, declared: EntityProperty, around: EntityProp
     };
   if (prop.getter && !prop.setter && declared.persist !== false)
     return {
-      reason: 'is a getter: MikroORM stores what it gives, and cannot set it when it reads the row.',
+      reason: 'is a getter: MikroORM stores its value, but cannot set it when it reads the row.',
       remedy: 'Declare it with persist: false, or give it a setter.',
     };
   if (prop.version)
@@ -223,7 +214,10 @@ function lostInJson(prop: EntityProperty, { generated }: EntityProperty): Refusa
   };
 }
 
-/** MikroORM 7.2 compares links by their JSON, which takes no bigint; of a key of one column it makes a text before. */
+/**
+ * Refuses many-to-many relations by bigint keys of several columns. MikroORM 7.2 compares links by their JSON, which cannot hold a bigint;
+ * keys of one column it converts to text before.
+ */
 function refuseUnlinkable(serializer: string, member: string, ends: readonly (EntityMetadata | undefined)[]): void {
   for (const meta of ends) {
     const key = meta?.compositePK
@@ -233,7 +227,7 @@ function refuseUnlinkable(serializer: string, member: string, ends: readonly (En
     throw new ConfigurationError({
       class: serializer,
       member,
-      reason: `is accepted from clients, and MikroORM links no rows of ${meta.className}: its key has several columns, and ${key.name} is a bigint.`,
+      reason: `is accepted from clients, but MikroORM links no rows of ${meta.className}: its key has several columns, and ${key.name} is a bigint.`,
       remedy: `Let ${key.name} be a text, @PrimaryKey({ type: new BigIntType('string') }), or list ${member} as readOnly.`,
     });
   }
@@ -247,7 +241,7 @@ function unclear(prop: EntityProperty, field: ModelField): Refusal | undefined {
     };
   if (!field.isAccepted) return undefined;
   const accepted = (reason: string): Refusal => ({
-    reason: `is accepted from clients, and ${reason}.`,
+    reason: `is accepted from clients, but ${reason}.`,
     remedy: ownType,
   });
   if (field.column.refusal !== undefined) return accepted(field.column.refusal);
@@ -309,7 +303,7 @@ function isMadeByDatabase(prop: EntityProperty): boolean {
   return Boolean(prop.autoincrement || prop.generated || prop.formula || prop.persist === false || prop.kind === '1:m');
 }
 
-/** @param column of the property in the entity: JSON has no defaults of the database */
+/** @param column of the property in the entity; defaults of the database do not apply inside JSON */
 function isRequired(prop: EntityProperty, { embeddedPath }: EntityProperty): boolean {
   if (prop.nullable || kindOf(prop) === 'many') return false;
   const isRawOnly = prop.default === undefined || prop.default === null || isRaw(prop.default);
@@ -317,7 +311,10 @@ function isRequired(prop: EntityProperty, { embeddedPath }: EntityProperty): boo
   return !hasDefault && prop.onCreate === undefined && prop.optional !== true;
 }
 
-/** `id = randomUUID()`, `createdAt = new Date()`: MikroORM infers a default only where two instances have the same value. */
+/**
+ * Whether code sets the property of a new entity: `id = randomUUID()`, `createdAt = new Date()`. MikroORM infers a default only if two
+ * instances have the same value.
+ */
 function hasInitializer(meta: EntityMetadata, name: string): boolean {
   try {
     return Reflect.get(new (meta.class as ConcreteClass<object>)(), name) !== undefined;
@@ -326,7 +323,7 @@ function hasInitializer(meta: EntityMetadata, name: string): boolean {
   }
 }
 
-/** The field, and those of the embedded values in it. */
+/** The field, and the fields of the embedded values in it. */
 export function fieldsWithin(field: ModelField): readonly ModelField[] {
   return [field, ...(field.embedded?.fields ?? []).flatMap(fieldsWithin)];
 }

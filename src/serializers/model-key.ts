@@ -8,8 +8,8 @@ type ReadKey = (raw: unknown) => unknown;
 const keyReaders = new WeakMap<EntityMetadata, ReadKey>();
 
 /**
- * A key as it came in JSON -> the key to look up, or undefined where no row can have it. Numbers may come as text, as URLs
- * have them. A composite key is an object with all its parts.
+ * Converts a key from JSON into the key to look up; undefined if no row can have it. Numbers may come as text, as in URLs. A composite key
+ * is an object with all its parts.
  */
 export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
   const read = keyReaders.get(meta) ?? keyReader(meta);
@@ -32,7 +32,7 @@ function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProp
   return meta.props.find((prop) => prop.name === name);
 }
 
-/** The same for one column. */
+/** Converts one column of a key. */
 function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unknown {
   if (!prop || raw === null || raw === undefined) return undefined;
   if (prop.targetMeta) return toPrimaryKey(prop.targetMeta, raw);
@@ -41,19 +41,22 @@ function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unknown {
   return 'value' in outcome ? outcome.value : undefined;
 }
 
-/** JSON has no such values: it is one that an entity has, as code of the application passes it on. */
+/** Whether the value is an instance of a class. JSON has no such values: it comes from an entity, through code of the application. */
 function isOfClass(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !isStructure(value);
 }
 
-/** A list or an object of JSON, whatever stands in it: `{"constructor": null}`. */
+/** Whether the value is a list or an object of JSON, whatever it contains: `{"constructor": null}`. */
 function isStructure(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return Array.isArray(value) || prototype === Object.prototype || prototype === null;
 }
 
-/** What came -> the value of a column to look for, or the text that says what is wrong. The ORM would take an object for operators. */
+/**
+ * Checks a value that a client sent to compare a column with. Returns the value, or the text of the error. The ORM would read an object as
+ * operators.
+ */
 export function comparedValue(
   prop: EntityProperty,
   raw: unknown,
@@ -63,13 +66,13 @@ export function comparedValue(
   return 'value' in outcome && isStructure(outcome.value) ? { text: 'A single value is required.' } : outcome;
 }
 
-/** The condition of the row whose key the entity has. */
+/** The condition for the row with the entity's key. */
 export function ofKey(meta: EntityMetadata, key: unknown): object {
   const [name] = meta.primaryKeys;
   return meta.primaryKeys.length === 1 && name ? { [name]: key } : (key as object);
 }
 
-/** A key as the entity has it -> as it is shown. */
+/** Converts a key from the entity's form into the shown form. */
 export function showKey(meta: EntityMetadata, key: unknown): unknown {
   const [only, ...others] = meta.getPrimaryProps();
   if (only && others.length === 0) return showKeyPart(only, key);
@@ -79,7 +82,7 @@ export function showKey(meta: EntityMetadata, key: unknown): unknown {
   return Object.fromEntries(parts);
 }
 
-/** The same of another column. */
+/** Converts the value of another column into the shown form. */
 export function showColumn(meta: EntityMetadata, name: string, value: unknown): unknown {
   return showKeyPart(keyProperty(meta, name), value);
 }
@@ -90,13 +93,13 @@ function showKeyPart(prop: EntityProperty | undefined, part: unknown): unknown {
   return showKey(prop.targetMeta, Utils.isEntity<object>(part, true) ? primaryKeyOf(part) : part);
 }
 
-/** The condition of the row with a key; undefined where no row can have it. */
+/** The condition for the row with a key; undefined if no row can have it. */
 export function byKey(meta: EntityMetadata, raw: unknown): object | undefined {
   const key = toPrimaryKey(meta, raw);
   return key === undefined ? undefined : ofKey(meta, key);
 }
 
-/** The condition of the rows with a value in a column; undefined where no row can have it. */
+/** The condition for the rows with a value in a column; undefined if no row can have it. */
 export function byColumn(meta: EntityMetadata, name: string, raw: unknown): object | undefined {
   const value = toKeyPart(keyProperty(meta, name), raw);
   return value === undefined ? undefined : { [name]: value };
@@ -104,25 +107,25 @@ export function byColumn(meta: EntityMetadata, name: string, raw: unknown): obje
 
 // Keys of rows that are no entities
 
-/** How a key is shown by the columns that hold it. */
+/** How a key is shown from the columns that hold it. */
 export interface KeyShape {
-  /** By their names in the table that holds the key; the property is that of the column's own value. */
+  /** The columns that hold the key, by their names in their table; the property is that of the column's own value. */
   readonly columns: readonly { readonly name: string; readonly prop: EntityProperty }[];
-  /** Null where one of the columns is null. */
+  /** Shows the key; null if one of its columns is null. */
   readonly show: (valueAt: (index: number) => unknown) => unknown;
 }
 
-/** The key of the rows of a model, as their own table has it. */
+/** The key of a model's rows in their own table. */
 export function keyOfRows(meta: EntityMetadata, platform: Platform): KeyShape {
   return keyOf(meta, platform, (column) => column);
 }
 
-/** The key that a relation to one holds. */
+/** The key that a relation to one row holds. */
 export function keyShape(prop: EntityProperty, platform: Platform): KeyShape {
   return partShape(prop, platform, (column) => column);
 }
 
-/** @param holds the column that has the value of a column of the key */
+/** @param holds the name of the column that holds the value of a key's column */
 function keyOf(meta: EntityMetadata, platform: Platform, holds: (column: string) => string): KeyShape {
   const parts = meta.getPrimaryProps().map((prop) => ({ ...partShape(prop, platform, holds), name: prop.name }));
   const [only, ...others] = parts;
@@ -147,7 +150,7 @@ function keyOf(meta: EntityMetadata, platform: Platform, holds: (column: string)
   };
 }
 
-/** A column of a key, or a relation that is a part of it. */
+/** A column of a key, or a relation that is part of it. */
 function partShape(prop: EntityProperty, platform: Platform, holds: (column: string) => string): KeyShape {
   if (prop.targetMeta) {
     const held = new Map(prop.referencedColumnNames.map((column, index) => [column, prop.fieldNames[index] ?? '']));

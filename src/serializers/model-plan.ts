@@ -1,4 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform } from '@mikro-orm/core';
+import type { ConcreteClass } from '../metadata.js';
 import type { Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
@@ -9,6 +10,7 @@ import {
   ordered,
   parserOf,
   pivotOf,
+  propOf,
   quoter,
   type StoredRow,
   splitRow,
@@ -17,7 +19,7 @@ import {
 } from '../orm/row.js';
 import { clientOf, type PlainRow, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import { isWithin, rightsKey } from './field-rights.js';
 import { hasOwnType } from './model-columns.js';
 import {
@@ -32,41 +34,41 @@ import {
 } from './model-embedded.js';
 import { type EmbeddedFields, fieldsWithin, type ModelField } from './model-fields.js';
 import { type KeyShape, keyOfRows, keyShape } from './model-key.js';
-import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
+import { BaseModelSerializer, declaredBy, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
 import type { SerializerClass, SerializerContext } from './serializer.js';
 
 /** A row as clients see it. */
 export type Shown = Record<string, unknown>;
 
-/** A row as its serializer shows it, made without an entity; null for one that was deleted. */
+/** A row as its serializer shows it, made without an entity; null for a deleted row. */
 export class ShownRow {
-  /** @param row what was read, for the columns that are read beside those that are shown */
+  /** @param row what was read, including columns that are read but not shown */
   constructor(
     readonly data: Shown | null,
     readonly row: PlainRow,
   ) {}
 }
 
-/** How a serializer shows rows that are no entities. */
+/** How a serializer shows rows that are not entities. */
 export interface RowPlan {
   readonly selection: Selection;
-  /** The models of the relations in it. A default filter of the ORM on one of them asks for entities. */
+  /** The models of the relations in the plan. If the ORM has a default filter for one of them, entities are needed. */
   readonly related: readonly EntityMetadata[];
-  /** A promise only where a computed field is one. */
+  /** Shows a row; returns a promise only if a computed field does. */
   show(row: PlainRow, context: SerializerContext): Shown | Promise<Shown>;
-  /** The same of a row of the change log. Undefined where it takes more than the log has; gives undefined for a row that lacks a column. */
+  /** Shows a row of the change log, or returns undefined if the row lacks a column. Undefined if the log's columns are not enough. */
   readonly showStored: ((row: StoredRow, context: SerializerContext) => Shown | Promise<Shown> | undefined) | undefined;
   /**
-   * The same where relations are shown that other tables say: these of the row as it is now, all else of the log's row. Undefined where that
-   * would not do.
+   * Shows a row of the change log whose relations come from other tables: those as the row has them now, everything else from the log's
+   * row. Undefined if that is not enough.
    */
   readonly showBoth:
     | ((row: StoredRow, now: PlainRow, context: SerializerContext) => Shown | Promise<Shown> | undefined)
     | undefined;
-  /** What the columns of the entity that are read are shown as, by the names of their properties. */
+  /** How each column that is read is shown, by the name of its property. */
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
-  /** Whether code of the application shows a row, which may fail: a computed field, or a type of its own. */
+  /** Whether code of the application shows rows, which may throw: a computed field, or a type of its own. */
   readonly runsCode: boolean;
 }
 
@@ -76,14 +78,14 @@ export interface PlannedRows {
   readonly context: SerializerContext;
 }
 
-/** A promise is waited for only where a computed field is one. */
+/** Shows rows. It awaits a promise only if a computed field returns one. */
 export async function showPlanned({ plan, context }: PlannedRows, rows: readonly PlainRow[]): Promise<ShownRow[]> {
   const shown = rows.map((row) => plan.show(row, context));
   const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
   return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
 }
 
-/** Why a serializer needs entities, to be read after "because of": `the computed field RoomSerializer.age, which …`. */
+/** Why a serializer needs entities, as the words after "because of": `the computed field RoomSerializer.age, which …`. */
 export interface NeedsEntity {
   readonly because: string;
 }
@@ -94,13 +96,13 @@ export function needsEntity(planned: Planned | Outline): planned is NeedsEntity 
   return 'because' in planned;
 }
 
-/** The plans of one serializer in one ORM. They hold for as long as the process: tables are not asked again. */
+/** The plans of one serializer in one ORM. They last as long as the process: tables are not asked again. */
 class Plans {
-  /** By schema and rights. */
+  /** Plans by schema and rights. */
   readonly made = new Map<string, Planned>();
   readonly #making = new Map<string, Promise<Planned>>();
 
-  /** Read once for all callers that wait for it. */
+  /** Compiles a plan once for all callers that wait for it. */
   async make(name: string, compile: () => Promise<Planned>): Promise<Planned> {
     const making = this.#making.get(name) ?? compile();
     this.#making.set(name, making);
@@ -118,9 +120,9 @@ const plansByOrm = new WeakMap<object, WeakMap<SerializerClass, Plans>>();
 let selections = 0;
 
 /**
- * The plan of a serializer, made once for each of the rights that it knows: which columns are read, and how each becomes JSON. One that
- * needs entities says why. The first caller also asks the database for the types of columns; inside a transaction, on its connection, and
- * without waiting for others: the connection that these wait for may be its own.
+ * The plan of a serializer, made once for each combination of rights that it knows: which columns are read, and how each becomes JSON. If
+ * the serializer needs entities, the plan says why. The first caller also reads the types of columns from the database. Inside a
+ * transaction it uses that connection, and does not wait for other callers, which may be waiting for the same connection.
  */
 export function planRows(
   serializer: SerializerClass,
@@ -151,10 +153,10 @@ async function madeApart(plans: Plans, name: string, making: Promise<Planned>): 
   return plan;
 }
 
-/** What stands on the way of a plan is thrown while it is made. */
+/** Thrown while a plan is made, if the serializer needs entities. */
 class EntityNeeded extends Error {}
 
-/** A serializer's plan as far as the entities alone say it: all but how the text of nested rows is read. */
+/** The part of a serializer's plan that the entities alone determine: everything except how the texts of nested rows are read. */
 export interface Outline {
   readonly level: Level;
   readonly related: readonly EntityMetadata[];
@@ -162,7 +164,7 @@ export interface Outline {
   readonly runsCode: boolean;
 }
 
-/** Nothing is asked of the database. */
+/** Makes the outline of a plan, without the database. */
 export function outlineRows(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
@@ -222,17 +224,17 @@ interface Compiling {
   readonly rights: GivenRights | undefined;
   readonly related: Set<EntityMetadata>;
   readonly texts: TextRows[];
-  /** How many tables beside the first one there are, for their aliases. */
+  /** The number of tables beside the first one, for their aliases. */
   tables: number;
   /** Whether code of the application shows a row. */
   runsCode: boolean;
 }
 
-/** Rows of another table, which come as text: what it means, the database says of the types of its columns. */
+/** Rows of another table that are read as text. The types of its columns, from the database, say what the text means. */
 interface TextRows {
   readonly columns: readonly PlannedColumn[];
   readonly from: string;
-  /** One for each column, once the types are known. */
+  /** The parsers of the columns, once their types are known. */
   readonly parsers: ((text: string) => unknown)[];
 }
 
@@ -242,29 +244,33 @@ interface PlannedColumn {
   readonly isText: boolean;
 }
 
-/** A part of what is made of a row: columns that stand next to each other, and a value that is made of them. */
+/** A part of a plan: adjacent columns of the row, and a value that is made of them. */
 interface Part {
   readonly columns: readonly PlannedColumn[];
-  /** @param at where its columns begin in the row */
+  /**
+   * Makes the value of a row.
+   *
+   * @param at the index of its first column in the row
+   */
   readonly read: (row: PlainRow, at: number, context: SerializerContext) => unknown;
-  /** The same of a row of the change log, undefined where the row lacks a column; undefined where the log never has it. */
+  /** Makes the value of a row of the change log, or returns undefined if that lacks a column; undefined if the log never has it. */
   readonly readStored: ((row: StoredRow, context: SerializerContext) => unknown) | undefined;
 }
 
-/** A part that is one column of the table: no context has a say in what it shows. */
+/** A part that is one column of the table: the context does not change what it shows. */
 interface Column extends Part {
   readonly read: (row: PlainRow, at: number) => unknown;
 }
 
 interface PlannedField extends Part {
   readonly name: string;
-  /** Whether other tables say it, by the key of the row. */
+  /** Whether other tables have the value, which is found by the row's key. */
   readonly isElsewhere?: boolean;
-  /** The field, where it is a column of the entity's own table. */
+  /** The column, if the field is a column of the entity's own table. */
   readonly column?: Column;
 }
 
-/** A serializer's part of a plan: the rows of the list, or rows that are nested in others. */
+/** One serializer's part of a plan: the rows of the list, or rows nested in others. */
 export interface Level {
   readonly meta: EntityMetadata;
   readonly fields: readonly PlannedField[];
@@ -302,9 +308,8 @@ function compileLevel(
   around: readonly SerializerClass[],
 ): Level {
   if (around.includes(serializer)) throw new EntityNeeded(`${serializer.name}, which is nested in itself`);
-  const { entity } = serializer as unknown as { readonly entity: never };
-  const shown = plainFields(serializer, context);
-  const meta = context.em.getMetadata(entity) as EntityMetadata;
+  const { entity, shown } = plainFields(serializer, context);
+  const meta: EntityMetadata = context.em.getMetadata(entity);
   checkPlain(meta, context);
   const fields = shown.map((field) => planField(field, serializer, meta, alias, context, around));
   return { meta, fields, show: shownBy(fields), showStored: storedBy(fields), showBoth: shownByBoth(fields) };
@@ -324,7 +329,7 @@ function shownBy(fields: readonly PlannedField[]): Level['show'] {
   };
 }
 
-/** Fields with the number of their first column. */
+/** The fields, each with the index of its first column. */
 function placedFields(fields: readonly PlannedField[]): readonly (PlannedField & { readonly place: number })[] {
   let width = 0;
   return fields.map((field) => {
@@ -369,20 +374,24 @@ async function settled(data: Shown): Promise<Shown> {
   return data;
 }
 
-/** @throws EntityNeeded where the serializer is more than its fields */
-function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compiling): readonly ModelField[] {
-  const { prototype, name } = serializer;
-  if (!(prototype instanceof BaseModelSerializer)) throw new EntityNeeded(`${name}, which is no ModelSerializer`);
+interface PlainFields {
+  readonly entity: ConcreteClass<object>;
+  readonly shown: readonly ModelField[];
+}
+
+/** @throws EntityNeeded if the serializer does more than show its fields */
+function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compiling): PlainFields {
+  const declared = declaredBy(serializer);
+  if (!declared) throw new EntityNeeded(`${serializer.name}, which is not a ModelSerializer`);
+  const { prototype, name, entity, options } = declared;
   for (const member of ['toData', 'pathsToLoad'] as const)
     if (prototype[member] !== BaseModelSerializer.prototype[member])
       throw new EntityNeeded(`${name}, which has a ${member} of its own`);
-  const { options } = serializer as unknown as typeof BaseModelSerializer;
-  return (fieldsOfSerializer(serializer, unitOfWork) ?? []).filter(
-    (field) => field.isShown && isWithin(options, field.name, rights),
-  );
+  const fields = fieldsOfSerializer(serializer, unitOfWork) ?? [];
+  return { entity, shown: fields.filter((field) => field.isShown && isWithin(options, field.name, rights)) };
 }
 
-/** @throws EntityNeeded where the class of the model has a say in what is read */
+/** @throws EntityNeeded if code of the model's class affects what is read */
 function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
   const { className, hooks } = meta;
   if (meta.virtual || meta.expression) throw new EntityNeeded(`${className}, which has no table`);
@@ -392,7 +401,7 @@ function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
   if (hooks.onLoad || hooks.onInit) throw new EntityNeeded(`${className}, which has a hook for rows that are loaded`);
   const events = em.getEventManager();
   if (events.hasListeners('onLoad' as EventType, meta) || events.hasListeners('onInit' as EventType, meta))
-    throw new EntityNeeded(`${className}, whose rows a subscriber hears of when they are loaded`);
+    throw new EntityNeeded(`${className}, whose loaded rows an event subscriber receives`);
 }
 
 function planField(
@@ -405,7 +414,7 @@ function planField(
 ): PlannedField {
   const { name } = field;
   if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
-  const prop = meta.properties[name as never] as EntityProperty;
+  const prop = propOf(meta, name);
   if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
   if (field.embedded) {
     const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded, context.em);
@@ -436,7 +445,7 @@ function columnField(own: Column, name: string): PlannedField {
 
 // Computed fields
 
-/** A method of the serializer, called with what it reads of the row. One that does not say what it reads needs an entity. */
+/** A method of the serializer, called with what it reads of the row. Without a declaration of what it reads, it needs an entity. */
 function computedField(
   { name, reads }: ModelField,
   serializer: SerializerClass,
@@ -444,7 +453,8 @@ function computedField(
   alias: string,
   context: Compiling,
 ): PlannedField {
-  if (!reads) throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not say what it reads`);
+  if (!reads)
+    throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not declare what it reads`);
   context.runsCode = true;
   const { columns, read, readStored } = readsPart(treeOf(reads), meta, alias, context);
   const call = (source: unknown, serializing: SerializerContext): unknown => {
@@ -465,10 +475,10 @@ function computedField(
   };
 }
 
-/** What is read of a row: columns, and what is read of its relations. */
+/** What is read of a row: columns, and columns of its relations. */
 type ReadTree = ReadonlyMap<string, ReadTree>;
 
-/** `['text', 'room.name']` */
+/** The tree of the paths `['text', 'room.name']`. */
 function treeOf(paths: readonly string[]): ReadTree {
   const tree = new Map<string, Map<string, never>>();
   for (const path of paths) {
@@ -482,11 +492,11 @@ function treeOf(paths: readonly string[]): ReadTree {
   return tree;
 }
 
-/** An object with what is read, as an entity would have it. */
+/** An object with what is read, in the entity's form. */
 function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context: Compiling): Part {
   const parts: (Part & { readonly name: string })[] = [];
   for (const [name, inner] of tree) {
-    const prop = meta.properties[name as never] as EntityProperty;
+    const prop = propOf(meta, name);
     if (prop.kind === 'scalar') parts.push({ ...column(context, meta, prop, alias, 'read'), name });
     else {
       checkRelation(meta, prop);
@@ -498,7 +508,7 @@ function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context:
   return objectOf(parts);
 }
 
-/** One object with the values of parts, by their names. */
+/** One object with the values of several parts, by their names. */
 function objectOf(parts: readonly (Part & { readonly name: string })[]): Part {
   const stored = parts.flatMap(({ name, readStored }) => (readStored ? [{ name, readStored }] : []));
   return {
@@ -524,7 +534,7 @@ function objectOf(parts: readonly (Part & { readonly name: string })[]): Part {
 
 // Columns
 
-/** @param as whether JSON is made of its value, or what an entity would hold */
+/** @param as whether its value becomes JSON, or what an entity would hold */
 function column(
   context: Compiling,
   meta: EntityMetadata,
@@ -533,7 +543,7 @@ function column(
   as: 'shown' | 'read',
 ): Column {
   if (!isOwner(prop) && !isSimpleColumn(prop))
-    throw new EntityNeeded(`${meta.className}.${prop.name}, which is no plain column`);
+    throw new EntityNeeded(`${meta.className}.${prop.name}, which is not a plain column`);
   const { em, platform } = context;
   const name = prop.fieldNames[0] ?? '';
   const typed = prop.targetMeta ? keyLeaf(prop) : prop;
@@ -549,12 +559,12 @@ function column(
   };
 }
 
-/** One function for all columns that need no other. */
+/** The function for all columns that need no conversion. */
 function asRead(row: PlainRow, at: number): unknown {
   return row[at];
 }
 
-/** Whether the entity's property is what its column says. */
+/** Whether the entity's property has the column's value unchanged. */
 function isSimpleColumn(prop: EntityProperty): boolean {
   const isRead = prop.kind === 'scalar' && hasColumn(prop) && prop.fieldNames.length === 1;
   return isRead && !prop.getter && !prop.setter && !prop.accessor;
@@ -580,7 +590,10 @@ function embeddedPart(
   };
 }
 
-/** A value with columns of its own. Where it may be missing it is null while all of them are, those that are not shown too. */
+/**
+ * An embedded value with columns of its own. If it may be missing, it is null when all of its columns are, including those that are not
+ * shown.
+ */
 function inlinePart(
   context: Compiling,
   meta: EntityMetadata,
@@ -629,7 +642,7 @@ function memberPart(
   return keyPart(context, prop.targetMeta, relationKey(context, prop), alias);
 }
 
-/** A value of one of several classes is null where its columns name none of them. */
+/** A value of one of several classes; null if its columns name none of them. */
 function ofKnownClass(prop: EntityProperty, { columns, read, readStored }: Part): Part {
   const isKnown = knownClasses(prop);
   if (!isKnown) return { columns, read, readStored };
@@ -663,16 +676,16 @@ function checkRelation({ className }: EntityMetadata, prop: EntityProperty): voi
   if (prop.orderBy || prop.where || prop.fixedOrder) throw new EntityNeeded(`the order or condition of ${where}`);
 }
 
-/** The property that a key of one column is, through relations that are keys themselves. */
+/** The property of a key's one column, also if relations that are keys themselves lead to it. */
 function keyLeaf(prop: EntityProperty): EntityProperty {
   const [key] = prop.targetMeta?.getPrimaryProps() ?? [];
   return key ? keyLeaf(key) : prop;
 }
 
-/** @throws EntityNeeded for a key whose columns do not say what the entity has of it */
+/** @throws EntityNeeded for a key whose columns do not determine the entity's value */
 function plainKey(context: Compiling, key: KeyShape, target: EntityMetadata): KeyShape {
   const odd = key.columns.find(({ prop }) => !isSimpleColumn(prop) || prop.hasConvertToJSValueSQL);
-  if (odd) throw new EntityNeeded(`the key of ${target.className}, whose ${odd.prop.name} is no plain column`);
+  if (odd) throw new EntityNeeded(`the key of ${target.className}, whose ${odd.prop.name} is not a plain column`);
   if (key.columns.some(({ prop }) => hasOwnType(prop))) context.runsCode = true;
   return key;
 }
@@ -693,7 +706,7 @@ function keyPart({ em }: Compiling, target: EntityMetadata, { columns, show }: K
   };
 }
 
-/** The keys of rows of another table. Those of a many-to-many relation are in the log. */
+/** The keys of rows of another table. The log has those of a many-to-many relation. */
 function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
   const target = prop.targetMeta as EntityMetadata;
   const [key, ...others] = target.getPrimaryProps();
@@ -711,9 +724,9 @@ function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityPrope
 }
 
 /**
- * Rows of another table: as the text that the change log has of rows, in one column.
+ * Rows of another table in one column, in the change log's text of rows.
  *
- * @param inner makes what is read of each, by the alias of its table
+ * @param inner makes the part that is read of each row, for the alias of its table
  */
 function relatedRows(
   context: Compiling,
@@ -756,7 +769,7 @@ function relatedRows(
   };
 }
 
-/** The table of a relation's target, and which of its rows belong to one of the row around it. */
+/** Joins the table of a relation's target to the row that holds the relation. */
 function joinTo({ em, schema }: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string, table: string) {
   const quote = quoter(em);
   const target = prop.targetMeta as EntityMetadata;
@@ -786,9 +799,9 @@ function keyOrder(em: EntityManager, target: EntityMetadata, table: string): str
     .join(', ');
 }
 
-/** Finds how the driver reads the columns of rows that come as text. Rows that are nested in them are texts again. */
+/** Finds the driver's parsers for columns of rows that are read as text. Rows nested in them are texts again. */
 async function typeTexts(texts: readonly TextRows[], { em, transaction }: Reader): Promise<void> {
-  // It also makes the driver's client, which every plan is read through.
+  // This call also makes the driver's client, through which every plan is read.
   const parserOfType = await parserOf(em);
   const connection = (transaction as StatementConnection | undefined) ?? clientOf(em);
   const run = async <Row>(text: string, parameters: readonly unknown[]): Promise<readonly Row[]> => {

@@ -5,7 +5,7 @@ import type { Class } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { columnKind } from './model-columns.js';
 import type { ModelField } from './model-fields.js';
-import { fieldsOfSerializer, inputOf } from './model-serializer.js';
+import { declaredBy, fieldsOfSerializer, inputOf } from './model-serializer.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface SchemaParts {
@@ -13,15 +13,15 @@ export interface SchemaParts {
   readonly unitOfWork: UnitOfWork;
 }
 
-/** What clients are shown of a row. Of a serializer of the application's own making nothing is known. */
+/** The schema of what clients are shown of a row. For a serializer that the application wrote itself, nothing is known. */
 export function shownSchema(serializer: SerializerClass, parts: SchemaParts): JsonSchema {
   const fields = fieldsOfSerializer(serializer, parts.unitOfWork);
   if (!fields) return {};
   return parts.schemas.refer(serializer, '', () => {
     const shown = fields.filter(({ isShown }) => isShown);
-    // A field with rights is left out for those who do not have them.
-    const { rights } = (Reflect.get(serializer, 'options') ?? {}) as { readonly rights?: { readonly fields: object } };
-    const always = shown.filter(({ name }) => !Object.hasOwn(rights?.fields ?? {}, name));
+    // Clients without the rights do not get the field.
+    const { fields: restricted = {} } = declaredBy(serializer)?.options.rights ?? {};
+    const always = shown.filter(({ name }) => !Object.hasOwn(restricted, name));
     const entries = shown.map((field) => [field.name, shownField(field, parts)]);
     return objectSchema(
       Object.fromEntries(entries),
@@ -30,7 +30,7 @@ export function shownSchema(serializer: SerializerClass, parts: SchemaParts): Js
   });
 }
 
-/** What clients may send for a row. */
+/** The schema of what clients may send for a row. */
 export function acceptedSchema(shown: SerializerClass, isPartial: boolean, parts: SchemaParts): JsonSchema {
   const serializer = inputOf(shown);
   const fields = fieldsOfSerializer(serializer, parts.unitOfWork);
@@ -38,7 +38,7 @@ export function acceptedSchema(shown: SerializerClass, isPartial: boolean, parts
   return parts.schemas.refer(serializer, isPartial ? 'Patch' : 'Input', () => {
     const accepted = fields.filter(({ isAccepted }) => isAccepted);
     const required = isPartial ? [] : accepted.filter(({ isRequired }) => isRequired);
-    const rules = propertyRules(Reflect.get(serializer, 'entity'));
+    const rules = propertyRules(declaredBy(serializer)?.entity ?? Object);
     return objectSchema(
       Object.fromEntries(accepted.map((field) => [field.name, acceptedField(field, rules.get(field.name))])),
       required.map(({ name }) => name),
@@ -46,12 +46,12 @@ export function acceptedSchema(shown: SerializerClass, isPartial: boolean, parts
   });
 }
 
-/** What a row's key is shown as. */
+/** The schema of a row's key as it is shown. */
 export function shownKey(entity: Class, { unitOfWork }: SchemaParts): JsonSchema {
   return keySchema(unitOfWork.of(entity).em.getMetadata(entity) as EntityMetadata, 'shows');
 }
 
-/** A key of one column; a composite one is an object of them. */
+/** The schema of a key; a composite key is an object of its columns. */
 export function keySchema(meta: EntityMetadata, side: 'accepts' | 'shows'): JsonSchema {
   const parts = meta.primaryKeys.map((name) => [name, keyPart(meta, name, side)] as const);
   const [only] = parts;

@@ -2,7 +2,6 @@ import {
   Collection,
   type EntityManager,
   type EntityMetadata,
-  type EntityProperty,
   type FilterQuery,
   helper,
   isRaw,
@@ -12,10 +11,10 @@ import {
   ScalarReference,
 } from '@mikro-orm/core';
 import { ApiError, ConfigurationError } from '../errors.js';
-import type { Class, ConcreteClass } from '../metadata.js';
+import type { ConcreteClass } from '../metadata.js';
 import { keyOf } from '../orm/change-capture.js';
 import { isUnloaded } from '../orm/model-entity.js';
-import { primaryKeyOf } from '../orm/row.js';
+import { primaryKeyOf, propOf } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
 import { encodeData } from '../wire/codec.js';
@@ -25,6 +24,7 @@ import { type EmbeddedFields, fieldsWithin, type ModelField, modelFields } from 
 import { showKey } from './model-key.js';
 import type {
   CheckedData,
+  DeclaredOptions,
   ModelSerializerOptions,
   ModelTypes,
   modelTypes,
@@ -34,18 +34,18 @@ import type {
 import { type RelationScope, unacceptedKeys, validateModel } from './model-validation.js';
 import { type AnySerializer, Serializer, type SerializerClass, type SerializerContext } from './serializer.js';
 
-/** What `ModelSerializer(Entity, options)` gives to extend. */
+/** The base class of `ModelSerializer(Entity, options)`. */
 export abstract class BaseModelSerializer<Entity extends object, Options>
   extends Serializer<Entity, unknown>
   implements ModelTypes<Entity, Options>
 {
   declare readonly [modelTypes]: { readonly entity: Entity; readonly options: Options };
-  /** The entity that `ModelSerializer` was given. */
-  static readonly entity: Class;
-  /** The options that `ModelSerializer` was given. */
-  static readonly options: ModelSerializerOptions<object>;
+  /** The entity that was passed to `ModelSerializer`. */
+  static readonly entity: ConcreteClass<object>;
+  /** The options that were passed to `ModelSerializer`. */
+  static readonly options: DeclaredOptions;
 
-  /** The shown fields; a promise only where a computed field is one. */
+  /** Shows the fields of a row; returns a promise only if a computed field does. */
   toData(entity: Entity, context: SerializerContext): Record<string, unknown> | Promise<Record<string, unknown>> {
     const data: Record<string, unknown> = {};
     const pending: Promise<void>[] = [];
@@ -66,10 +66,10 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   /**
-   * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out, with a
-   * note in the development log, and so is what the client has no rights to.
+   * Checks what a client sent and returns data to create or update a row with. Fields that the serializer does not accept, and fields that
+   * the client has no rights to, are left out, with a note in the development log.
    *
-   * @param partial fields that are missing stay as they are (patch)
+   * @param partial if true, missing fields stay as they are (patch)
    * @throws ValidationFailed with the texts of each field
    */
   async validate(
@@ -95,7 +95,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     return data as CheckedData<Entity, Options>;
   }
 
-  /** Makes the entity; it is written with the next flush. A version that came is none of a new row. */
+  /** Makes the entity; the next flush writes it. Ignores a version that the client sent, because the row is new. */
   async create(data: RowData<Entity>, context: SerializerContext): Promise<Entity> {
     const input = this.#input(context);
     if (input) return input.create(data, context);
@@ -105,9 +105,9 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   /**
-   * Changes the entity; it is written with the next flush. An embedded value takes the place of the one before it.
+   * Changes the entity; the next flush writes it. A sent embedded value replaces the previous one.
    *
-   * @throws OptimisticLockError, which is answered with 409, where the data have a version that is not the row's any more
+   * @throws OptimisticLockError (409 to the client) if the data have an older version than the row
    */
   async update(entity: Entity, data: RowData<Entity>, context: SerializerContext): Promise<Entity> {
     const input = this.#input(context);
@@ -116,7 +116,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     const { version, rest } = this.#withoutVersion(data, context);
     if (version) checkVersion(entity, version.name, version.value);
     const fields = this.#fieldsFor(context).filter(({ name }) => name in rest);
-    // A collection that was never loaded cannot tell what `set` takes out of it, and a lazy column not whether it changes.
+    // A collection that was not loaded cannot tell which members `set` removes, and a lazy column not whether it changes.
     const unloaded = fields.flatMap((field) => (field.kind === 'many' ? [field.name] : lazyProperties(field)));
     await context.unitOfWork.load([entity], unloaded);
     for (const field of fields) {
@@ -135,24 +135,23 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     return { version: { name: field.name, value }, rest };
   }
 
-  /** Rules that concern several fields: override, and throw `ValidationFailed.of({ field: ['text'] })`. */
+  /**
+   * Checks rules that concern several fields; does nothing by default. Override it, and throw `ValidationFailed.of({ field: ['text'] })`.
+   */
   protected async check(_data: CheckedData<Entity, Options>, _context: SerializerContext): Promise<void> {}
 
-  /** Which rows a client may refer to by this field; default all of them. */
+  /** The condition on the rows that a client may refer to by this field; default: all rows. */
   protected relationQuery(_field: string, _context: SerializerContext): FilterQuery<object> {
     return {};
   }
 
   #input(context: SerializerContext): BaseModelSerializer<Entity, unknown> | undefined {
     const { input } = this.#class.options;
-    return input && (context.resolve(input) as unknown as BaseModelSerializer<Entity, unknown>);
+    return input && (context.resolve(input) as BaseModelSerializer<Entity, unknown>);
   }
 
-  get #class(): SerializerClass & { entity: ConcreteClass<Entity>; options: ModelSerializerOptions<object> } {
-    return this.constructor as SerializerClass & {
-      entity: ConcreteClass<Entity>;
-      options: ModelSerializerOptions<object>;
-    };
+  get #class(): DeclaredSerializer & { readonly entity: ConcreteClass<Entity> } {
+    return this.constructor as DeclaredSerializer & { readonly entity: ConcreteClass<Entity> };
   }
 
   #fieldsWithin(context: SerializerContext): readonly ModelField[] {
@@ -166,27 +165,27 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 }
 
-/** What came for a row, apart from the version that the client has seen of it. */
+/** The data that a client sent for a row, and separately the version of the row that the client knows. */
 interface VersionedData {
   readonly version: { readonly name: string; readonly value: unknown } | undefined;
   readonly rest: Record<string, unknown>;
 }
 
-/** What changes between this question and the flush, MikroORM finds. */
+/** Compares the versions. MikroORM detects changes between this check and the flush. */
 function checkVersion(entity: object, name: string, seen: unknown): void {
   const current: unknown = Reflect.get(entity, name);
   if (encodeData(current) === encodeData(seen)) return;
   throw OptimisticLockError.lockFailedVersionMismatch(entity, seen as number, current as number);
 }
 
-/** The class that `ModelSerializer(Entity, options)` gives to extend. */
+/** The type of the class that `ModelSerializer(Entity, options)` returns. */
 export type ModelSerializerClass<Entity extends object, Options> = abstract new () => BaseModelSerializer<
   Entity,
   Options
 >;
 
 /**
- * A serializer that follows from an entity.
+ * Makes a serializer class from an entity.
  *
  * ```ts
  * @injectable()
@@ -198,9 +197,9 @@ export type ModelSerializerClass<Entity extends object, Options> = abstract new 
  * }
  * ```
  *
- * What comes is checked by the columns (null, type, length, precision, enum, a relation that exists) and by
- * class-validator's decorators on the entity; a value that has to be unique and is not is a 409. Shown as
- * `{"id": 1, "text": "hi", "user": {"id": 2, "username": "ann"}, "age": 1200}`.
+ * The columns (null, type, length, precision, enum, existing relation) and class-validator's decorators on the entity check what a client
+ * sends; a duplicate of a unique value is a 409. Rows are shown as `{"id": 1, "text": "hi", "user": {"id": 2, "username": "ann"}, "age":
+ * 1200}`.
  */
 export function ModelSerializer<
   Entity extends object,
@@ -208,12 +207,12 @@ export function ModelSerializer<
 >(entity: ConcreteClass<Entity>, options: Options): ModelSerializerClass<Entity, Options> {
   abstract class Generated extends BaseModelSerializer<Entity, Options> {
     static override readonly entity = entity;
-    static override readonly options = options as unknown as ModelSerializerOptions<object>;
+    static override readonly options = options as DeclaredOptions;
   }
   return Generated;
 }
 
-/** The value of one field as it is shown. */
+/** The shown value of one field. */
 function readField(serializer: AnySerializer, field: ModelField, entity: object, context: SerializerContext): unknown {
   if (field.kind === 'computed') return compute(serializer, field.name, entity, context);
   const value = unwrapScalar(Reflect.get(entity, field.name));
@@ -230,8 +229,8 @@ function unwrapScalar(value: unknown): unknown {
 }
 
 /**
- * Takes what MikroORM's `assign` would not do right out of the data: a value that is shown as the one before it is no change, although the
- * ORM would write another `Date` or `Buffer`; values in a reference, and those of types of the application's own, it refuses.
+ * Takes out of the data what MikroORM's `assign` would handle wrongly. A value that is shown like the one before it is no change, but the
+ * ORM would write another `Date` or `Buffer`; values in a reference and of the application's own types it refuses.
  */
 function setColumn(entity: object, { name, column, isChecked }: ModelField, data: Record<string, unknown>): void {
   const reference: unknown = Reflect.get(entity, name);
@@ -246,17 +245,20 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
   else Reflect.set(entity, name, isInReference(entity, name) ? new ScalarReference(value, true) : value);
 }
 
-/** `forceUndefined` makes no reference for null: the entity has none for a value that is set. */
+/**
+ * Whether the property holds a `ScalarReference`. With `forceUndefined` MikroORM makes none for null, so the entity may lack one when a
+ * value is set.
+ */
 function isInReference(entity: object, name: string): boolean {
-  const prop = helper(entity).__meta.properties[name as never] as EntityProperty;
+  const prop = propOf(helper(entity).__meta, name);
   return prop.ref === true;
 }
 
-/** `forceUndefined` has undefined for null in an entity, and for MikroORM null is another value. */
+/** Whether null was loaded. With `forceUndefined` the entity has undefined for it, and MikroORM takes null for a change. */
 function isLoadedNull(entity: object, name: string, em: EntityManager): boolean {
   if (!em.config.get('forceUndefined') || unwrapScalar(Reflect.get(entity, name)) !== undefined) return false;
   const { __loadedProperties: loaded, __meta: meta } = helper(entity);
-  const { embeddedProps = {} } = meta.properties[name as never] as EntityProperty;
+  const { embeddedProps = {} } = propOf(meta, name);
   return loaded.has(name) || Object.values(embeddedProps).some((inner) => loaded.has(inner.name));
 }
 
@@ -264,7 +266,7 @@ function shownText({ show }: ColumnKind, value: unknown): string {
   return encodeData(value === null || value === undefined ? null : show(value));
 }
 
-/** Null for each embedded value that is not there, also within another one: the defaults of its columns would make one. */
+/** Sets null for each missing embedded value, also within another one: otherwise the defaults of its columns would make one. */
 function withMissingEmbedded(fields: readonly ModelField[], values: Record<string, unknown>): Record<string, unknown> {
   const whole = { ...values };
   for (const { name, embedded, mayBeNone } of fields) {
@@ -281,7 +283,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
 
 /**
  * Takes an embedded value out of the data, and sets it as `create` does: MikroORM's `assign` would check its members by the types that the
- * compiler wrote down, which binary data, durations and types of the application do not fit.
+ * compiler emitted, which binary data, durations and the application's types do not match.
  */
 function setEmbedded(
   entity: object,
@@ -304,7 +306,7 @@ function setEmbedded(
   if (isNullable && isNone(embedded, Reflect.get(entity, name))) Reflect.set(entity, name, null);
 }
 
-/** Whether a value is stored by null in all of its columns, so that the row has none. */
+/** Whether null in all of its columns stores the value, so that the row has none. */
 function isNone({ fields, isInline }: EmbeddedFields, object: unknown): boolean {
   if (object === null || object === undefined) return true;
   if (!isInline) return false;
@@ -316,7 +318,7 @@ function isNone({ fields, isInline }: EmbeddedFields, object: unknown): boolean 
     });
 }
 
-/** Sets what was not sent, which MikroORM would take for null whatever the default is. */
+/** Sets members that were not sent, which MikroORM would set to null, whatever their defaults are. */
 function completeEmbedded(
   { fields, isList, isInline }: EmbeddedFields,
   value: unknown,
@@ -327,7 +329,7 @@ function completeEmbedded(
   else completeObject(fields, value, isInline ? current : undefined, em);
 }
 
-/** @param current the value that had the columns before, where it has any: the default of a column is none of an update */
+/** @param current the value before, if there is one: the defaults of columns do not apply to an update */
 function completeObject(fields: readonly ModelField[], object: unknown, current: unknown, em: EntityManager): void {
   if (typeof object !== 'object' || object === null) return;
   for (const { name, embedded, isMade, absent } of fields) {
@@ -343,8 +345,8 @@ function completeObject(fields: readonly ModelField[], object: unknown, current:
 }
 
 /**
- * Whether each field that can be set has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to
- * MikroORM.
+ * Whether each field that can be set, hidden ones included, has the value that it had. A missing field is null to the client, but other
+ * JSON to MikroORM.
  */
 function isSameEmbedded(embedded: EmbeddedFields, current: unknown, value: unknown): boolean {
   const settable = settableFields(embedded);
@@ -378,7 +380,7 @@ function showInner({ name, column, embedded, target }: ModelField, object: objec
   return target ? showKey(target, primaryKeyOf(unwrap(value))) : column.show(value);
 }
 
-/** In the order that the relation declares; else in that of their keys, which is what every read and event shows. */
+/** The rows in the order that the relation declares, or else by their keys: every read and event shows this order. */
 function inOrder(collection: Collection<object>): readonly object[] {
   const items = collection.getItems(false);
   const { orderBy, fixedOrder } = collection.property;
@@ -387,12 +389,14 @@ function inOrder(collection: Collection<object>): readonly object[] {
   return [...items].sort((one, other) => compared(places.get(one) ?? [], places.get(other) ?? []));
 }
 
-/** A bigint comes as a text of digits, and a text of digits is as good as one: the key of one relation has one type. */
+/**
+ * The part for a comparison. A bigint is sent as a text of digits, and both compare equal, because the key of one relation has one type.
+ */
 function comparable(part: unknown): unknown {
   return typeof part === 'string' && /^-?\d{1,19}$/.test(part) ? BigInt(part) : part;
 }
 
-/** Keys of several parts from the first to the last. */
+/** Compares keys part by part. */
 function compared(one: readonly unknown[], other: readonly unknown[]): number {
   const at = one.findIndex((part, index) => part !== other[index]);
   if (at === -1) return 0;
@@ -413,7 +417,7 @@ function compute(serializer: object, name: string, entity: object, context: Seri
   }
 }
 
-/** What a computed field fails with on a row whose relations it cannot see; undefined where it fails for another reason. */
+/** The error of a computed field that failed because relations of the row were not loaded; undefined if it failed for another reason. */
 function unloadedRelations(
   serializer: object,
   member: string,
@@ -430,7 +434,7 @@ function unloadedRelations(
     class: serializer.constructor.name,
     member,
     reason: `failed on a row of ${entity.constructor.name} whose ${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} not loaded: ${error.message}`,
-    remedy: `Say what it reads: reads: { ${member}: ['${first}.…'] }, or name the relations that it needs in populate.`,
+    remedy: `Declare what it reads: reads: { ${member}: ['${first}.…'] }, or name the relations that it needs in populate.`,
   });
 }
 
@@ -449,7 +453,7 @@ function unwrap(value: unknown): object {
   return value instanceof Reference ? value.unwrap() : (value as object);
 }
 
-/** One promise where any of the values is one. */
+/** The values, or one promise of them if any value is a promise. */
 function settled(values: unknown[]): unknown {
   return values.some((value) => value instanceof Promise) ? Promise.all(values) : values;
 }
@@ -465,11 +469,11 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
     const inner = context.resolve(field.nested).pathsToLoad(context);
     return [field.name, ...inner.map((path) => `${field.name}.${path}`)];
   }
-  // The key of a row that has the column is found by a query.
+  // A query finds the key of a row that has the column.
   return field.kind === 'many' || field.isInverse ? [`${field.name}:ref`] : [];
 }
 
-/** Lazy ones that are not shown tell whether there is an embedded value at all. */
+/** The lazy properties of a field. Those that are not shown say whether there is an embedded value at all. */
 function lazyProperties(field: ModelField): string[] {
   return fieldsWithin(field)
     .filter(({ isLazy }) => isLazy)
@@ -477,44 +481,44 @@ function lazyProperties(field: ModelField): string[] {
 }
 
 /**
- * Finds what a declaration says wrong before the first row is shown.
+ * Checks the declaration of a model serializer before the first row is shown.
  *
- * @throws ConfigurationError for a field that the entity does not have, or a computed one without a method
+ * @throws ConfigurationError for a field that the entity does not have, or a computed field without a method
  */
 export function checkModelSerializer(serializer: SerializerClass, unitOfWork: UnitOfWork): void {
   if (!fieldsOfSerializer(serializer, unitOfWork)) return;
   const input = inputOf(serializer);
   if (input === serializer) return;
-  const shown = (serializer as unknown as DeclaredSerializer).entity;
-  const written = (input as unknown as Partial<DeclaredSerializer>).entity;
-  if (!fieldsOfSerializer(input, unitOfWork) || written !== shown) {
+  const shown = declaredBy(serializer)?.entity;
+  if (!shown) return;
+  if (!fieldsOfSerializer(input, unitOfWork) || declaredBy(input)?.entity !== shown) {
     throw new ConfigurationError({
       class: serializer.name,
       member: 'input',
-      reason: `is ${input.name}, which is no ModelSerializer of ${shown.name}.`,
+      reason: `is ${input.name}, which is not a ModelSerializer of ${shown.name}.`,
       remedy: `Write class ${input.name} extends ModelSerializer(${shown.name}, { … }) {}.`,
     });
   }
 }
 
-/** The serializer that says what a serializer accepts: its `input`, or itself. */
+/** The serializer that defines what this one accepts: its `input`, or itself. */
 export function inputOf(serializer: SerializerClass): SerializerClass {
-  const { options } = serializer as unknown as Partial<DeclaredSerializer>;
-  return options?.input ? inputOf(options.input as unknown as SerializerClass) : serializer;
+  const { input } = declaredBy(serializer)?.options ?? {};
+  return input ? inputOf(input) : serializer;
 }
 
-/** The fields of a model serializer; undefined for another one. */
+/** The fields of a model serializer; undefined for another serializer. */
 export function fieldsOfSerializer(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
 ): readonly ModelField[] | undefined {
-  if (!(serializer.prototype instanceof BaseModelSerializer)) return undefined;
-  const declared = serializer as unknown as DeclaredSerializer;
+  const declared = declaredBy(serializer);
+  if (!declared) return undefined;
   if (!unitOfWork.knows(declared.entity)) throw unknownEntity(declared.name, 'shows', declared.entity);
   return fieldsOf(declared, unitOfWork.of(declared.entity).em);
 }
 
-/** The properties of an entity that its serializer shows, those of embedded values too. */
+/** The properties of an entity that its serializer shows, including those of embedded values. */
 export function shownProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
   return storedFields(serializer, unitOfWork)
     .flatMap(shownWithin)
@@ -525,7 +529,7 @@ function shownWithin(field: ModelField): readonly ModelField[] {
   return field.isShown ? [field, ...(field.embedded?.fields ?? []).flatMap(shownWithin)] : [];
 }
 
-/** Properties that are not shown, and tell by being null whether an embedded value that is shown is there. */
+/** Properties that are not shown, but whose nulls say whether a shown embedded value is there. */
 export function tellingProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
   const shown = new Set(shownProperties(serializer, unitOfWork));
   return storedFields(serializer, unitOfWork)
@@ -540,14 +544,19 @@ function storedFields(serializer: SerializerClass, unitOfWork: UnitOfWork): read
   return fields.filter(({ kind }) => kind !== 'computed');
 }
 
-/** Compiled once per class and database: the container makes serializers for each request, and compiling makes entities. */
+/** Fields by class and database, compiled once: the container makes serializers for each request, and compiling makes entities. */
 const compiled = new WeakMap<object, WeakMap<object, readonly ModelField[]>>();
 
-interface DeclaredSerializer {
-  readonly name: string;
-  readonly prototype: object;
-  readonly entity: Class;
-  readonly options: ModelSerializerOptions<object>;
+/** A class that `ModelSerializer(Entity, options)` has made, or one that extends it. */
+export type DeclaredSerializer = SerializerClass & Pick<typeof BaseModelSerializer, 'entity' | 'options' | 'prototype'>;
+
+/** What a class declares; undefined for a serializer that an application wrote by hand. */
+export function declaredBy(serializer: SerializerClass): DeclaredSerializer | undefined {
+  return isModelSerializer(serializer) ? serializer : undefined;
+}
+
+function isModelSerializer(serializer: SerializerClass): serializer is DeclaredSerializer {
+  return serializer.prototype instanceof BaseModelSerializer;
 }
 
 function fieldsOf(serializer: DeclaredSerializer, em: EntityManager): readonly ModelField[] {
@@ -564,7 +573,7 @@ function compileFields(
   { name, prototype, entity, options }: DeclaredSerializer,
   em: EntityManager,
 ): readonly ModelField[] {
-  const fields = modelFields(name, em.getMetadata(entity as never), options);
+  const fields = modelFields(name, em.getMetadata(entity), options);
   const missing = fields.find(
     (field) => field.kind === 'computed' && typeof Reflect.get(prototype, field.name) !== 'function',
   );

@@ -1,44 +1,61 @@
 import type { Opt, OptionalProps, PrimaryKeyProp, ScalarReference } from '@mikro-orm/core';
 import type { Class, ConcreteClass } from '../metadata.js';
-import type { RightsNameOf, RightsProvider } from '../permissions/rights.js';
+import type { RightsNameOf, RightsProvider } from '../permissions/permission.js';
 import type { Json } from '../wire/json.js';
 import type { FieldRights } from './field-rights.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';
 
 /**
- * Options of `ModelSerializer(Entity, options)`. All but `fields` may be left out; a ConfigurationError names a field that the
- * entity does not have.
+ * Options of `ModelSerializer(Entity, options)`. All but `fields` may be left out; a ConfigurationError names a field that the entity does
+ * not have.
  */
 export interface ModelSerializerOptions<Entity> {
-  /** What is shown, and accepted unless it is read-only. */
+  /** Fields that are shown, and accepted unless they are read-only. */
   readonly fields: readonly FieldOf<Entity>[];
-  /** Shown only. Keys that the database makes and generated columns are so anyway. A version that comes is compared with the row's. */
+  /**
+   * Fields that are only shown. Generated columns and keys that the database makes are always read-only. A version that a client sends is
+   * compared with the row's.
+   */
   readonly readOnly?: readonly FieldOf<Entity>[];
-  /** Accepted only. */
+  /** Fields that are accepted and not shown. */
   readonly writeOnly?: readonly FieldOf<Entity>[];
-  /** May be left out on create although its column has no default that the entity's type shows. */
+  /** Fields that may be left out on create, although the entity's type shows no default of their column. */
   readonly optional?: readonly FieldOf<Entity>[];
-  /** Relations shown by a serializer of their own instead of by key. They are read-only. */
+  /** Relations that another serializer shows, instead of their keys. They are read-only. */
   readonly nested?: { readonly [Field in FieldOf<Entity>]?: NestedSerializer<Entity[Field]> };
   /** Fields that are public methods of the serializer: `lastMessage(room: Room, context: SerializerContext)`. */
   readonly computed?: readonly string[];
   /**
-   * What computed fields read of a row: `{ age: ['createdAt'], title: ['name', 'room.name'] }`. Such a method is called with just that:
-   * `age({ createdAt }: Pick<Message, 'createdAt'>)`; it needs no entity, and relations need no `populate`.
+   * What computed fields read of a row: `{ age: ['createdAt'], title: ['name', 'room.name'] }`. Such a method receives only that: `age({
+   * createdAt }: Pick<Message, 'createdAt'>)`. It needs no entity, and its relations need no `populate`.
    */
   readonly reads?: { readonly [Computed in string]?: readonly ReadPath<Entity>[] };
-  /** Relations that computed fields without `reads` read. */
+  /** Relations that computed fields without `reads` read; they are loaded first. */
   readonly populate?: readonly string[];
   /**
-   * Fields that are shown to, and accepted from, some only: `{ by: StaffRights, fields: { salary: 'hr', notes: ['hr', 'lead'] } }`.
-   * The provider says which rights a request has. An event is serialized once for each of them.
+   * Fields that are shown to, and accepted from, clients with a right only: `{ by: StaffRights, fields: { salary: 'hr', notes: ['hr',
+   * 'lead'] } }`. The provider returns the rights of a request. An event is serialized once for each combination of rights.
    */
   readonly rights?: FieldRights;
   /**
-   * Another serializer of the same entity that says what is accepted, and writes it: rows that are shown with nested ones are set by key.
-   * Nothing is accepted by this one then.
+   * Another serializer of this entity that validates and writes what clients send, while this one only shows rows. Use it to show relations
+   * nested and accept them by key.
    */
   readonly input?: ConcreteClass<Serializer<Entity & object> & ModelTypes<Entity & object, unknown>>;
+}
+
+/** The options as a class keeps them, whatever its entity. */
+export interface DeclaredOptions {
+  readonly fields: readonly string[];
+  readonly readOnly?: readonly string[];
+  readonly writeOnly?: readonly string[];
+  readonly optional?: readonly string[];
+  readonly nested?: Readonly<Record<string, SerializerClass>>;
+  readonly computed?: readonly string[];
+  readonly reads?: Readonly<Record<string, readonly string[]>>;
+  readonly populate?: readonly string[];
+  readonly rights?: FieldRights;
+  readonly input?: SerializerClass;
 }
 
 /** A column, or a column of a relation: `text`, `room.name`. */
@@ -48,7 +65,7 @@ export type ReadPath<Entity> = {
     : `${Field}.${FieldOf<TargetOf<Entity[Field]>>}` | `${Field}.${string}.${string}`;
 }[FieldOf<Entity>];
 
-/** A property that is no method. */
+/** The name of a property that is not a method. */
 export type FieldOf<Entity> = {
   [Field in keyof Entity]-?: Entity[Field] extends Callable ? never : Field;
 }[keyof Entity] &
@@ -57,8 +74,8 @@ export type FieldOf<Entity> = {
 type Callable = (...parameters: never) => unknown;
 
 /**
- * What an inferred type does not refuse by itself: `readonly` for `readOnly`, a nested field that is not shown. Texts, so that the
- * compiler's complaint says what is wrong.
+ * Refuses options that type inference would accept: `readonly` for `readOnly`, a nested field that is not shown. The types are texts, so
+ * that the compiler's message says what is wrong.
  */
 export type OnlyKnownOptions<Options> = {
   readonly [Name in Exclude<keyof Options, keyof ModelSerializerOptions<object>>]: 'there is no such option';
@@ -71,7 +88,7 @@ export type OnlyKnownOptions<Options> = {
   };
 } & { readonly rights?: KnownRights<Options> };
 
-/** Of fields that are shown, by names that the provider gives. */
+/** Rights of shown fields, by names that the provider can return. */
 type KnownRights<Options> = {
   readonly by: RightsProvider;
   readonly fields: {
@@ -85,15 +102,15 @@ type KnownRights<Options> = {
 
 type RightsName<Options> = Options extends { readonly rights: { readonly by: infer By } } ? RightsNameOf<By> : never;
 
-/** A client without the rights gets the view without these fields. */
+/** A field that is missing in the view of a client without the rights. */
 type RestrictedField<Options> = Options extends { readonly rights: { readonly fields: infer Fields } }
   ? keyof Fields & string
   : never;
 
-/** Carries types only; no value is ever there. */
+/** Carries types only; it never has a value. */
 export declare const modelTypes: unique symbol;
 
-/** A serializer made by `ModelSerializer(Entity, options)`. */
+/** The types of a serializer made by `ModelSerializer(Entity, options)`. */
 export interface ModelTypes<Entity extends object, Options> {
   readonly [modelTypes]: { readonly entity: Entity; readonly options: Options };
 }
@@ -104,7 +121,7 @@ export type SerializerLike = AnySerializer | SerializerClass;
 type InstanceOf<S> = S extends Class<infer Instance> ? Instance : S;
 type Names<List> = List extends readonly (infer Name extends string)[] ? Name : never;
 type Option<Options, Name extends string> = Name extends keyof Options ? Options[Name] : never;
-/** Not `Option<…, 'nested'>`, because the keys of never are all there are. */
+/** Not `Option<…, 'nested'>`, because the keys of never are all keys. */
 type NestedOf<Options> = Options extends { readonly nested: infer Nested } ? Nested : Record<never, never>;
 
 /** The entity that a serializer shows. */
@@ -115,7 +132,7 @@ export type EntityOf<S> =
       ? Entity
       : never;
 
-/** A text where the serializer is that of another entity, so that the compiler's complaint says so. */
+/** A text if the serializer is for another entity, which the compiler's message then shows. */
 export type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : 'it serializes another entity';
 
 /** What a serializer shows, before it becomes JSON: the data of replies and events. */
@@ -152,18 +169,18 @@ export type InputOf<S> =
         : never
     : Record<string, unknown>;
 
-/** What is left of it after validation: dates are dates, relations are entities. */
+/** What validation makes of the input: dates are dates, relations are entities. */
 export type DataOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
     ? CheckedData<Entity, Options>
     : Record<string, unknown>;
 
-/** The same, by what the serializer was made of. */
+/** The result of validation, by the serializer's entity and options. */
 export type CheckedData<Entity, Options> = Options extends { readonly input: infer Other }
   ? DataOf<Other>
   : ModelData<Entity, Options>;
 
-/** InputOf makes one object of the two, because this would be printed as it stands. */
+/** One object of two parts; InputOf merges them, because the compiler would print this type as it is written. */
 type ModelInput<Entity, Options> = {
   [Field in Exclude<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]: FieldInput<Entity[Field]>;
 } & {
@@ -172,10 +189,10 @@ type ModelInput<Entity, Options> = {
 
 type ModelData<Entity, Options> = Pick<RowData<Entity>, AcceptedField<Entity, Options>>;
 
-/** What a row is made of: what the client sent, and what only the application may set. */
+/** The data of a row: what the client sent, and fields that only the application may set. */
 export type RowData<Entity> = { [Field in FieldOf<Entity>]?: FieldData<Entity[Field]> };
 
-/** The type of an entity's key: an object of its parts where it has several. */
+/** The type of an entity's key: an object of its parts if it has several. */
 export type KeyOf<Entity> =
   KeyName<Entity> extends infer Name
     ? Name extends readonly (infer Part)[]
@@ -198,7 +215,7 @@ type AcceptedField<Entity, Options> = Exclude<
 > &
   FieldOf<Entity>;
 
-/** The key is one of them, because the types do not say whether the database makes it. */
+/** Fields that may be left out. The key is one of them, because the types do not say whether the database makes it. */
 type OptionalField<Entity, Options> =
   | Names<Option<Options, 'optional'>>
   | RestrictedField<Options>
@@ -208,7 +225,7 @@ type OptionalField<Entity, Options> =
 
 type DeclaredOptional<Entity> = Entity extends { [OptionalProps]?: infer Field } ? Field : never;
 
-/** Of a union, `boolean` too if only one of its members may. */
+/** For a union: `boolean` if only some of its members may be absent. */
 type MayBeAbsent<Value> = Value extends null | undefined | Opt.Brand | AnyCollection ? true : false;
 
 type NestedView<Options, Field> = Field extends keyof NestedOf<Options> ? ViewOf<NestedOf<Options>[Field]> : never;
@@ -219,7 +236,7 @@ type ComputedView<S, Field> = Field extends keyof S
     : never
   : never;
 
-/** A property's value as it is shown, relations by key unless they are nested, and binary data as base64. */
+/** How a property's value is shown: relations by key unless they are nested, binary data as base64. */
 type FieldView<Value, Nested = never> = Value extends null | undefined
   ? null
   : Value extends AnyCollection<infer Item>
@@ -245,12 +262,12 @@ type FieldData<Value> = Value extends undefined
       ? Target
       : Unbranded<Value>;
 
-/** A column is nothing to nest in; `Serializer<never>` would be any. */
+/** The serializer of a nested relation; never for a column, because `Serializer<never>` would accept any. */
 type NestedSerializer<Value> = [TargetOf<Value>] extends [never] ? never : SerializerClass<Serializer<TargetOf<Value>>>;
 
 type RelatedView<Target, Nested> = [Nested] extends [never] ? KeyOf<Target> : Nested;
 
-/** The entity on the other side of a relation; never where it is none. */
+/** The entity on the other side of a relation; never if the property is no relation. */
 export type TargetOf<Value> = Value extends null | undefined
   ? never
   : Value extends AnyCollection<infer Item>
@@ -261,18 +278,21 @@ export type TargetOf<Value> = Value extends null | undefined
         ? Value & object
         : never;
 
-/** As much of MikroORM's `Collection` as it is known by: to compare the whole of it costs the compiler much. */
+/** The part of MikroORM's `Collection` that identifies it: comparing all of it costs the compiler much time. */
 interface AnyCollection<Item = unknown> {
   getItems(check?: boolean): Item[];
 }
 
-/** As much of its `Reference`, which a `ScalarReference` has not. */
+/** The part of MikroORM's `Reference` that identifies it; a `ScalarReference` does not have it. */
 interface AnyReference<Target = unknown> {
   unwrap(): Target;
   getEntity(): Target;
 }
 
-/** Types do not tell an entity from a JSON column; an object with something that is named like a key is taken for one. */
+/**
+ * Whether a type is an entity. Types cannot distinguish an entity from a JSON column: an object with a property named like a key counts as
+ * an entity.
+ */
 type IsEntity<Value> = Value extends Builtin ? false : Value extends object ? HasKey<Value> : false;
 
 type HasKey<Value> = [Extract<keyof Value, 'id' | 'uuid' | '_id' | typeof PrimaryKeyProp>] extends [never]
@@ -281,5 +301,5 @@ type HasKey<Value> = [Extract<keyof Value, 'id' | 'uuid' | '_id' | typeof Primar
 
 type Builtin = Date | readonly unknown[] | Callable | string | number | boolean | bigint;
 
-/** `Opt` brands a type; what is shown has no brand. */
+/** The value without `Opt`, which brands a type; shown values have no brand. */
 type Unbranded<Value> = Value extends infer Plain & Opt.Brand ? Plain : Value;

@@ -8,7 +8,7 @@ import { encodeData, isJsonObject } from '../wire/codec.js';
 import type { EmbeddedFields, ModelField } from './model-fields.js';
 import { toPrimaryKey } from './model-key.js';
 
-/** Which rows a client may refer to by a field. */
+/** The condition on the rows that a client may refer to by a field. */
 export type RelationScope = (field: string) => FilterQuery<object>;
 
 export interface ModelInput {
@@ -23,7 +23,7 @@ export interface ModelInput {
 type Texts = Record<string, string[]>;
 type Values = Record<string, unknown>;
 
-/** Columns first, then class-validator's rules, then the relations that the database has to be asked for. */
+/** Checks the columns first, then class-validator's rules, then the relations, for which it asks the database. */
 export async function validateModel(input: ModelInput): Promise<Values> {
   const texts: Texts = {};
   const values = await checkFields(input.fields, input.entity, objectOf(input.raw), input.partial, texts);
@@ -57,7 +57,7 @@ async function checkFields(
   return values;
 }
 
-/** An embedded value replaces the one before it: what is required in it is required in every request that sends it. */
+/** Checks an embedded value. It replaces the previous one, so each request that sends it must send its required members. */
 async function checkEmbedded({ embedded }: ModelField, value: unknown, texts: Texts, path: string): Promise<unknown> {
   if (!embedded || value === null) return value;
   if (!embedded.isList) return checkObject(embedded, value, texts, path);
@@ -78,7 +78,7 @@ async function checkObject(
   return undefined;
 }
 
-/** What came and will be left out: keys of no field, of a read-only one, of a column that the database makes. */
+/** Sent keys that will be left out: of no field, of a read-only field, of a column that the database makes. */
 export function unacceptedKeys(fields: readonly ModelField[], raw: unknown): readonly string[] {
   if (!isJsonObject(raw)) return [];
   const accepted = new Map(fields.filter(({ isAccepted }) => isAccepted).map((field) => [field.name, field]));
@@ -121,7 +121,7 @@ function addTexts(texts: Texts, more: Texts): void {
     texts[field] = [...new Set([...(texts[field] ?? []), ...sentences])];
 }
 
-/** Embedded values as instances, by which `@ValidateNested` knows their rules. */
+/** The values with embedded ones as instances, by which `@ValidateNested` finds their rules. */
 function withRules(fields: readonly ModelField[], values: Values): Values {
   const bearers = fields.flatMap(({ name, embedded }) => {
     const value = values[name];
@@ -136,14 +136,14 @@ function bearerOf(embedded: EmbeddedFields, value: unknown): unknown {
   return Object.assign(Object.create(embedded.class.prototype), withRules(embedded.fields, value));
 }
 
-/** Whether a column may be null has been decided; rules for its values have nothing to say on it. */
+/** The values without nulls: the columns have decided whether null is allowed, so class-validator's rules do not apply to it. */
 function withoutNulls(values: Values): Values {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }
 
 type RelationField = ModelField & { readonly target: EntityMetadata };
 
-/** Keys -> entities, by one query; a row that is not there and one that the client may not see get the same answer. */
+/** Replaces keys by entities, with one query. A missing row and a row that the client may not see give the same error. */
 async function resolveRelation(field: RelationField, values: Values, texts: Texts, input: ModelInput): Promise<void> {
   const { name, kind, target } = field;
   if (values[name] === null) return;

@@ -4,8 +4,8 @@ import type { EntityOf, SerializerLike, ViewOf } from './model-types.js';
 import type { AnySerializer, SerializerClass, SerializerContext } from './serializer.js';
 
 /**
- * One entity as a serializer shows it, its relations loaded first. A computed field that shows other rows calls it with the
- * context that it was given.
+ * Shows one entity, after loading the relations that its serializer needs. A computed field that shows other rows calls it with the context
+ * that it received.
  */
 export async function serializeOne<S extends SerializerClass & SerializerLike>(
   serializer: S,
@@ -16,7 +16,7 @@ export async function serializeOne<S extends SerializerClass & SerializerLike>(
   return data as ViewOf<S>;
 }
 
-/** Many entities; their relations are loaded by one query each, and each serializer is built once, not once per entity. */
+/** Shows many entities. It loads each relation with one query, and makes each serializer once, not once per entity. */
 export async function serializeMany<S extends SerializerClass & SerializerLike>(
   serializer: S,
   entities: readonly EntityOf<S>[],
@@ -25,7 +25,7 @@ export async function serializeMany<S extends SerializerClass & SerializerLike>(
   return (await serializeAll(serializer, entities, context)) as ViewOf<S>[];
 }
 
-/** The same where the types are not known. */
+/** Shows many entities, for callers that do not know their types. */
 export async function serializeAll(
   serializer: SerializerClass,
   entities: readonly object[],
@@ -37,7 +37,7 @@ export async function serializeAll(
   return Promise.all(entities.map((entity) => instance.toData(entity, shared)));
 }
 
-/** Many rows are shown by one instance of each serializer. */
+/** A context with one instance of each serializer, for many rows. */
 export function withOneOfEach(context: SerializerContext): SerializerContext {
   const instances = new Map<ConcreteClass, unknown>();
   const resolve = <T>(serializer: ConcreteClass<T>): T => {

@@ -1,20 +1,18 @@
-import { BaseModelSerializer } from './model-serializer.js';
-import { isSerializerClass, Serializer, type SerializerClass } from './serializer.js';
+import { BaseModelSerializer, declaredBy } from './model-serializer.js';
+import { Serializer, type SerializerClass } from './serializer.js';
 
 /**
- * Whether a serializer may show a row to one client in another way than to the next: a `computed` field, or a `toData` of its own,
- * takes the context, in which the request stands; or one that is nested in it does.
+ * Whether a serializer may show a row differently to each client: because one of its `computed` fields or its own `toData` takes the
+ * context, which contains the request, or because a nested serializer does so.
  */
 export function showsByRequest(serializer: SerializerClass, seen: ReadonlySet<SerializerClass> = new Set()): boolean {
   if (seen.has(serializer)) return false;
   const { prototype } = serializer;
   const inherited: readonly unknown[] = [BaseModelSerializer.prototype.toData, Serializer.prototype.toData];
   if (!inherited.includes(prototype.toData) && takesContext(prototype.toData)) return true;
-  if (!(prototype instanceof BaseModelSerializer)) return false;
-  const { computed = [], nested = {} } = (serializer as SerializerClass & typeof BaseModelSerializer).options;
+  const { computed = [], nested = {} } = declaredBy(serializer)?.options ?? {};
   if (computed.some((name) => takesContext(Reflect.get(prototype, name)))) return true;
-  const inner: readonly unknown[] = Object.values(nested);
-  return inner.filter(isSerializerClass).some((one) => showsByRequest(one, new Set([...seen, serializer])));
+  return Object.values(nested).some((one) => showsByRequest(one, new Set([...seen, serializer])));
 }
 
 function takesContext(method: unknown): boolean {

@@ -1,9 +1,9 @@
 import type { DependencyContainer } from 'tsyringe';
 import type { UserStore } from '../authentication/authentication.js';
-import type { TicketStore } from '../authentication/ticket-store.js';
+import type { TicketStore } from '../authentication/tickets.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import { faultsOf } from '../configuration-faults.js';
 import type { ErrorMapperClass } from '../dispatch/error-mapping.js';
-import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { checkOrmIsOurs, isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
 import { checkPermissions, type PermissionExpression } from '../permissions/permission.js';
@@ -12,6 +12,8 @@ import type { GivenSettings } from '../settings.js';
 import type { AppExplorer } from './app-explorer.js';
 import type { ConnectionRule } from './connection-rules.js';
 import type { Route } from './routes.js';
+
+const fault = faultsOf('createApp');
 
 /** Options of `app.listen(options)`. With `path`, the application listens there and `port` and `host` are not used. */
 export interface ListenOptions {
@@ -181,8 +183,4 @@ function checkOrm(member: string, orm: unknown): void {
 function reasonOf(orm: unknown): string {
   if (orm === undefined || orm === null) return 'is missing.';
   return orm instanceof Promise ? 'is a promise.' : 'is no MikroORM object.';
-}
-
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'createApp', member, reason, remedy });
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
-import type { Counters } from '../counters.js';
 import type { Logger } from '../logger.js';
 import type { OutboundSettings } from '../settings.js';
+import type { Counters } from '../telemetry.js';
 import { FrameSizes } from './outbound-queue.js';
 
 /** Which limit a slow reader broke. */

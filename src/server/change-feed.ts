@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
-import type { TicketStore } from '../authentication/ticket-store.js';
+import type { ConnectionCommand } from '../authentication/connection-registry.js';
+import type { TicketStore } from '../authentication/tickets.js';
 import { type ChannelLayer, type ChannelMessage, reservedPrefix } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
 import { ChangeLog, type LogUser } from '../log/change-log.js';

@@ -5,19 +5,17 @@ import {
   instanceCachingFactory,
 } from 'tsyringe';
 import { ActivityLog } from '../activity-log.js';
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
-import { ConnectionRegistry } from '../authentication/connection-registry.js';
+import { type ConnectionCommand, ConnectionRegistry } from '../authentication/connection-registry.js';
 import { Connections } from '../authentication/connections.js';
-import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
-import { Tickets } from '../authentication/tickets.js';
+import { InMemoryTicketStore, Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock, Deadlines } from '../clock.js';
 import { ApiConsumer } from '../consumers/api-consumer.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { settingsOf } from '../consumers/model-consumer.js';
 import { markClasses, otherSignalboxes, ownFolder, wayToOneCopy } from '../copies.js';
-import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
@@ -58,12 +56,18 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer, inputOf, shownProperties, tellingProperties } from '../serializers/model-serializer.js';
+import {
+  checkModelSerializer,
+  declaredBy,
+  inputOf,
+  shownProperties,
+  tellingProperties,
+} from '../serializers/model-serializer.js';
 import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
+import { Counters, GuardedCounters, GuardedTracer, Tracer } from '../telemetry.js';
 import { TerminalLogger } from '../terminal-logger.js';
-import { GuardedTracer, Tracer } from '../tracer.js';
 import type { AppInspector, PlainRequest, RequestClient } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
@@ -522,12 +526,13 @@ function providersOf(
   ];
 }
 
+const noSettings: Partial<ReturnType<typeof settingsOf>> = {};
+
 function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
-  const { consumer, actions, permission } = compiled;
-  const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
-  const filters: { readonly backends?: readonly ConcreteClass[] } | undefined = Reflect.get(consumer, 'filters');
+  const { consumer, actions, permission, model } = compiled;
+  const { paginator, filters, serializer: own } = model ? settingsOf(consumer.prototype) : noSettings;
   const shown = withNested([
-    Reflect.get(consumer, 'serializer'),
+    own,
     ...[...actions.values()].map(({ reply }) => reply),
     ...observersOf(compiled).map(({ serializer }) => serializer),
   ]);
@@ -553,10 +558,7 @@ function withNested(shown: readonly unknown[]): ReadonlySet<SerializerClass> {
   const collect = (serializer: SerializerClass): void => {
     if (serializers.has(serializer)) return;
     serializers.add(serializer);
-    const options: { readonly nested?: object } | undefined = Reflect.get(serializer, 'options');
-    Object.values(options?.nested ?? {})
-      .filter(isSerializerClass)
-      .forEach(collect);
+    Object.values(declaredBy(serializer)?.options.nested ?? {}).forEach(collect);
   };
   shown.filter(isSerializerClass).forEach(collect);
   return serializers;

@@ -1,4 +1,4 @@
-import type { ConnectionCommand, ConnectionOwner } from '../authentication/connection-commands.js';
+import type { ConnectionCommand, ConnectionOwner } from '../authentication/connection-registry.js';
 import { type DisconnectCode, disconnecting, type Id, noUsers } from '../authentication/connections.js';
 import { ConfigurationError } from '../errors.js';
 import type { ModelChange } from '../log/entry.js';

@@ -1,5 +1,4 @@
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
-import type { RegisteredConnection } from '../authentication/connection-registry.js';
+import type { ConnectionCommand, RegisteredConnection } from '../authentication/connection-registry.js';
 import { type Deadlines, machineDeadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import {
@@ -9,7 +8,6 @@ import {
   type SessionServices,
 } from '../consumers/consumer-session.js';
 import { Quotas } from '../consumers/quotas.js';
-import type { Counters } from '../counters.js';
 import { nearNames } from '../dispatch/near-names.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
 import { type ApiError, ParseError, type ServerClosing, StreamClosed, StreamNotFound, Throttled } from '../errors.js';
@@ -17,6 +15,7 @@ import type { Observer } from '../observers/observer.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
+import type { Counters } from '../telemetry.js';
 import { decodeBinary, encodeBinary } from '../wire/binary.js';
 import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';

@@ -1,8 +1,8 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
+import { settingsOf } from '../consumers/model-consumer.js';
 import { describeRows } from '../consumers/model-rows.js';
 import { type ConsumerShapes, shapesOf } from '../consumers/model-shapes.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
-import type { ActionDefinition } from '../dispatch/actions.js';
+import { type ActionDefinition, replyShapes } from '../dispatch/actions.js';
 import { describeKwargs, viewSchema } from '../kwargs/described-kwargs.js';
 import { type JsonSchema, objectSchema, Schemas } from '../kwargs/json-schema.js';
 import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
@@ -12,9 +12,9 @@ import { consumerGroupDeclarations, signalGroupDeclarations } from '../observers
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { describePermission, type PermissionClass, type PermissionExpression } from '../permissions/permission.js';
 import { type SchemaParts, shownKey, shownSchema } from '../serializers/model-schemas.js';
-import { fieldsOfSerializer } from '../serializers/model-serializer.js';
-import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
-import { toWireName } from '../wire/names.js';
+import { type DeclaredSerializer, declaredBy, fieldsOfSerializer } from '../serializers/model-serializer.js';
+import { isSerializerClass } from '../serializers/serializer.js';
+import { toWireName } from '../wire/messages.js';
 import type {
   ActionDescription,
   ApplicationDescription,
@@ -40,7 +40,7 @@ export function describeRoutes(routes: readonly CompiledRoute[], unitOfWork: Uni
 
 interface DescriptionParts extends SchemaParts {
   /** The serializers that were met. */
-  readonly serializers: Set<SerializerClass>;
+  readonly serializers: Set<DeclaredSerializer>;
 }
 
 function describeRoute(
@@ -71,7 +71,7 @@ function describeRoute(
 function describeStream(stream: string | null, compiled: CompiledConsumer, parts: DescriptionParts): StreamDescription {
   const { consumer, actions, observers, permission, options, groups, messages } = compiled;
   const shapes = shapesOf(consumer, parts);
-  note(Reflect.get(consumer, 'serializer'), parts);
+  if (compiled.model) note(settingsOf(consumer.prototype).serializer, parts);
   const described = [...new Set(actions.values())].map((action) => describeAction(action, compiled, shapes, parts));
   return {
     stream,
@@ -189,16 +189,12 @@ function describeObserver(
   };
 }
 
-function describeSerializer(serializer: SerializerClass, unitOfWork: UnitOfWork): SerializerDescription {
-  const { entity, options } = serializer as unknown as {
-    readonly entity: Class;
-    readonly options: { readonly rights?: { readonly by: Class; readonly fields: Record<string, string | string[]> } };
-  };
-  const { rights } = options;
+function describeSerializer(serializer: DeclaredSerializer, unitOfWork: UnitOfWork): SerializerDescription {
+  const { rights } = serializer.options;
   const fields = fieldsOfSerializer(serializer, unitOfWork) ?? [];
   return {
     name: serializer.name,
-    entity: entity.name,
+    entity: serializer.entity.name,
     fields: fields.map(({ name, kind, isShown, isAccepted, isRequired, isNullable, nested }) => ({
       name,
       kind,
@@ -258,10 +254,10 @@ function plain(options: unknown): unknown {
 
 /** A model serializer, and those that are nested in it. */
 function note(serializer: unknown, parts: DescriptionParts): void {
-  if (!isSerializerClass(serializer) || parts.serializers.has(serializer)) return;
-  const fields = fieldsOfSerializer(serializer, parts.unitOfWork);
-  if (!fields) return;
-  parts.serializers.add(serializer);
+  const declared = isSerializerClass(serializer) ? declaredBy(serializer) : undefined;
+  if (!declared || parts.serializers.has(declared)) return;
+  const fields = fieldsOfSerializer(declared, parts.unitOfWork) ?? [];
+  parts.serializers.add(declared);
   for (const { nested } of fields) note(nested, parts);
 }
 

@@ -7,12 +7,11 @@ import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import { ApiError, ConfigurationError, HandshakeTimedOut, NotFound, ParseError, PermissionDenied } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { originOf } from '../scope/origin.js';
+import { offeredSubprotocols, originOf, standingSubprotocol } from '../scope/headers.js';
 import type { RouteParameters } from '../scope/route-parameters.js';
-import { type HandshakeRequest, hostOf, Scope } from '../scope/scope.js';
+import { type HandshakeRequest, hostOf, pathOf, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
-import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { checkParameters } from './parameter-check.js';
@@ -232,11 +231,6 @@ async function askEach(
   const [first] = refused.values();
   if (first && refused.size === consumers.size) throw first;
   return first ? refused : noRefusals;
-}
-
-/** Without the query, where tickets stand: it is what logs show. */
-export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
-  return url.split('?', 1)[0] ?? '';
 }
 
 /**

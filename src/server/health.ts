@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js';
 import type { ConnectionPool } from '../orm/connection-pool.js';
 import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';
+import { pathAndQuery } from '../scope/scope.js';
 import { Status } from '../status.js';
 import type { Joining } from './startup.js';
 
@@ -77,7 +78,7 @@ export class Health {
 
   /** Answers `/livez` and `/readyz`. Returns whether it was one of them. */
   answer({ url = '', method }: HealthRequest, response: HealthResponse): boolean {
-    const [path] = url.split('?', 1);
+    const [path] = pathAndQuery(url);
     if (path !== '/livez' && path !== '/readyz') return false;
     if (method !== 'GET' && method !== 'HEAD') this.#send(response, 405, { errors: ['GET and HEAD only.'] });
     else if (path === '/livez') void this.#answerLiveness(response);

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../clock.js';
-import type { GuardedCounters } from '../counters.js';
 import type { HeartbeatSettings } from '../settings.js';
 import { CloseCode } from '../status.js';
+import type { GuardedCounters } from '../telemetry.js';
 
 /** What is known of the life of one connection. */
 export interface Liveness {

@@ -4,11 +4,11 @@ import { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.js';
-import type { Counters } from '../counters.js';
 import { Overloaded } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { HandshakeRequest } from '../scope/scope.js';
 import { type Limits, unixPeer } from '../settings.js';
+import type { Counters } from '../telemetry.js';
 import type { PlainRequest, RequestClient } from './app-explorer.js';
 import type { TrustedProxies } from './trusted-proxies.js';
 

@@ -1,8 +1,8 @@
 import { runDetached } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
-import type { Counters } from '../counters.js';
 import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
+import type { Counters } from '../telemetry.js';
 import { type ConnectionSlot, FrameRates } from './rate-limit.js';
 import type { FrameText, Transport } from './transport.js';
 

@@ -1,13 +1,12 @@
 import { type ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
-import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
-import { checkKwargs } from '../kwargs/kwargs-checker.js';
+import { checkKwargs, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import {
   type CheckedParameters,
   noParameters,
   type ParameterSource,
   RouteParameters,
 } from '../scope/route-parameters.js';
-import type { HandshakeRequest } from '../scope/scope.js';
+import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 import { convertedParams, type Match } from './router.js';
 
 /** Where they come from, and what says that they do not fit. A path that fits nothing is a path that is not there. */
@@ -53,7 +52,7 @@ async function checkedBy(
 
 /** A text for each name; for one that stands there several times, an array of them. */
 function queryOf(url: string): Record<string, string | string[]> {
-  const given = new URLSearchParams(url.split('?').slice(1).join('?'));
+  const given = new URLSearchParams(pathAndQuery(url)[1]);
   const names = [...new Set(given.keys())];
   return Object.fromEntries(
     names.map((name) => {

@@ -1,9 +1,9 @@
 import type { UserSlot } from '../authentication/connection-registry.js';
 import type { Clock } from '../clock.js';
-import type { Counters } from '../counters.js';
 import { ActionNotFound, Overloaded, ParseError, StreamNotFound, Throttled } from '../errors.js';
 import type { Limits } from '../settings.js';
 import { CloseCode } from '../status.js';
+import type { Counters } from '../telemetry.js';
 
 /** A rate per second, and a burst after a quiet time. */
 export class TokenBucket {

@@ -1,6 +1,5 @@
 import type { Deadlines } from '../clock.js';
 import type { Quotas } from '../consumers/quotas.js';
-import type { Counters } from '../counters.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import { type ApiError, HandshakeTimedOut, NotAuthenticated, PermissionDenied } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -9,6 +8,7 @@ import type { Scope } from '../scope/scope.js';
 import { hasEnded } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf } from '../status.js';
+import type { Counters } from '../telemetry.js';
 import { refusalsOf } from './handshake.js';
 import type { CompiledRoute } from './router.js';
 

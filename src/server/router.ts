@@ -1,12 +1,15 @@
+import { faultsOf } from '../configuration-faults.js';
 import { type CompiledConsumer, type ConsumerClass, compileConsumer } from '../consumers/compiled-consumer.js';
-import { ConfigurationError } from '../errors.js';
 import { hasRules, isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import { noParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
+import { pathAndQuery } from '../scope/scope.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { Settings } from '../settings.js';
 import { longestStreamName } from '../wire/binary.js';
 import { Demultiplexer, NestedRouter, type Route, type Routed, type RouteOptions } from './routes.js';
+
+const fault = faultsOf('createApp');
 
 /** A route with everything that decorators said about its consumers. */
 export interface CompiledRoute {
@@ -75,7 +78,7 @@ export class Router {
 
   #find(url: string): Match | undefined {
     if (!url.startsWith('/')) return undefined;
-    const [pathname = ''] = url.split('?', 1);
+    const [pathname] = pathAndQuery(url);
     for (const route of this.routes) {
       const params = paramsOf(route.pattern, pathname);
       if (params) return { route, params };
@@ -356,8 +359,4 @@ function decoded(part: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'createApp', member, reason, remedy });
 }

@@ -79,12 +79,13 @@ function onClose(this: WebSocket, code: number): void {
 }
 
 class WebSocketTransport implements Transport {
-  readonly #socket: HeardSocket;
   /** The same socket, one layer below. `ws` holds no frame back, as nothing is compressed, so both may write. */
   readonly #stream: Duplex;
 
-  constructor(socket: HeardSocket, stream: Duplex) {
-    this.#socket = socket;
+  constructor(
+    private readonly socket: HeardSocket,
+    stream: Duplex,
+  ) {
     this.#stream = stream;
     socket.stream = stream;
     // Frames that came with the handshake wait until the connection listens.
@@ -92,12 +93,12 @@ class WebSocketTransport implements Transport {
   }
 
   get unsent(): number {
-    return this.#socket.bufferedAmount;
+    return this.socket.bufferedAmount;
   }
 
   listen(listener: TransportListener): void {
-    this.#socket.listener = listener;
-    this.#socket.on('message', onMessage).on('ping', onPing).on('pong', onPong).on('close', onClose).resume();
+    this.socket.listener = listener;
+    this.socket.on('message', onMessage).on('ping', onPing).on('pong', onPong).on('close', onClose).resume();
   }
 
   /** One write of one piece: `ws` writes each frame by itself, header and payload apart, which costs more than all the rest. */
@@ -113,27 +114,27 @@ class WebSocketTransport implements Transport {
   }
 
   ping(mark?: string): void {
-    if (this.#isOpen) this.#socket.ping(mark);
+    if (this.#isOpen) this.socket.ping(mark);
   }
 
   close(code: number, reason: string): void {
-    this.#socket.close(code, reason);
+    this.socket.close(code, reason);
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.socket.resume();
   }
 
   terminate(): void {
-    this.#socket.terminate();
+    this.socket.terminate();
   }
 
   get #isOpen(): boolean {
-    return this.#socket.readyState === this.#socket.OPEN;
+    return this.socket.readyState === this.socket.OPEN;
   }
 }
 

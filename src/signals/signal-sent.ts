@@ -1,11 +1,11 @@
 import type { Signal } from './signal.js';
 
-/** A signal that was sent, on its way to those who observe it. */
+/** A signal on its way from its sender to its observers. */
 export interface SignalSent {
   readonly signal: Signal<never>;
   readonly payload: unknown;
-  /** Sent on without regard to the transaction around it. */
+  /** Whether it was sent without regard to the surrounding transaction. */
   readonly atOnce: boolean;
-  /** The request that sent it, if a request did. */
+  /** The request that sent it; undefined outside of requests. */
   readonly origin?: string;
 }

@@ -1,9 +1,9 @@
-/** A signal of whatever payload. */
+/** A signal with any payload. */
 export type AnySignal = Pick<Signal<never>, 'name' | 'send'>;
 
 export type Receiver<T> = (payload: T) => unknown;
 
-/** Makes what one receiver is given, while the sender waits. */
+/** Makes the payload for one receiver, while the sender waits. */
 export type Prepare<T> = (payload: T) => T;
 
 /**
@@ -23,29 +23,39 @@ export type Prepare<T> = (payload: T) => T;
  */
 export class Signal<T> {
   readonly #receivers = new Map<Receiver<T>, Prepare<T>>();
-  /** What every process calls it; undefined where only its observers tell what it is. */
+  /** The name of the signal in every process; undefined if only observers identify it. */
   readonly name: string | undefined;
   readonly #onFailure: (error: unknown) => void;
 
   constructor(onFailure?: (error: unknown) => void);
   constructor(name: string, onFailure?: (error: unknown) => void);
-  /** @param onFailure called with what a receiver threw. Default: a warning of the process */
+  /** @param onFailure called with the error of a receiver. Default: a warning of the process */
   constructor(first: string | ((error: unknown) => void) = warn, onFailure = warn) {
     this.name = typeof first === 'string' ? first : undefined;
     this.#onFailure = typeof first === 'string' ? onFailure : first;
   }
 
-  /** @param prepare what it throws reaches the sender, and no receiver is called; default: what was sent, as it is */
+  /**
+   * Connects a receiver.
+   *
+   * @param prepare makes the receiver's payload. If it throws, the sender gets the error and no receiver is called; default: the sent
+   * payload itself
+   */
   connect(receiver: Receiver<T>, prepare: Prepare<T> = (payload) => payload): void {
     this.#receivers.set(receiver, prepare);
   }
 
-  /** Ends what `connect` began with this receiver; does nothing where it is not connected. */
+  /** Disconnects a receiver; does nothing if it is not connected. */
   disconnect(receiver: Receiver<T>): void {
     this.#receivers.delete(receiver);
   }
 
-  /** @throws ConfigurationError where an `@Observer` hears of it and the payload is no data: an entity, say, or a function */
+  /**
+   * Calls all receivers.
+   *
+   * @throws ConfigurationError if an `@Observer` receives the signal and the payload cannot be encoded as data, such as an entity or a
+   * function
+   */
   send(payload: T): void {
     const calls = [...this.#receivers].map(([receiver, prepare]) => [receiver, prepare(payload)] as const);
     for (const [receiver, prepared] of calls) this.#call(receiver, prepared);

@@ -1,6 +1,5 @@
-import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
-import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
+import type { Identity, ScopeSession, ScopeUser } from '../scope/scope-types.js';
 import type { App } from '../server/app.js';
 import type { Route } from '../server/routes.js';
 import { decodeBinary, encodeBinary } from '../wire/binary.js';
@@ -8,9 +7,9 @@ import type { ReplyFrame } from '../wire/messages.js';
 import { MemoryTransport } from './memory-transport.js';
 import { type ConsumerView, TestChannel } from './test-channel.js';
 
-/** Options of `connect`: the handshake of a test, and facts that no middleware has to find. */
+/** Options of `connect`: the handshake of a test, and facts of its scope that no middleware has to find. */
 export interface ConnectOptions {
-  /** Who is logged in, whatever the middleware says. */
+  /** Becomes `scope.user`, whatever the middleware says. */
   readonly user?: ScopeUser;
   /** Becomes `scope.session`, whatever the middleware says. */
   readonly session?: ScopeSession;
@@ -18,11 +17,11 @@ export interface ConnectOptions {
   readonly identity?: Identity;
   /** The headers of the handshake; their names may be in any case. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** What the client offers to speak, the preferred one first. */
+  /** The subprotocols that the client offers, the preferred one first. */
   readonly subprotocols?: readonly string[];
-  /** By name. Values are escaped as Signalbox reads them. */
+  /** Cookies by name. Values are escaped in the way that Signalbox reads them. */
   readonly cookies?: Readonly<Record<string, string>>;
-  /** Any other fact of the scope. */
+  /** Sets any other fact of the scope. */
   readonly prepare?: (scope: Scope) => void;
 }
 
@@ -31,13 +30,13 @@ interface Envelope {
   readonly payload: ReplyFrame;
 }
 
-/** The streams of an API; any text where its type is unknown. */
+/** The streams of an API; any text if its type is unknown. */
 export type TestStream<Api> = unknown extends Api ? string : Api extends ConsumerView ? never : keyof Api & string;
 
 /**
- * The client's end of one connection; behind a demultiplexer, `channel(stream)` is that of one stream.
+ * The client's end of one connection; behind a demultiplexer, `channel(stream)` is the end of one stream.
  *
- * @typeParam Api the type of the application, `AppApi<typeof app>`. Without one, requests and replies are not typed.
+ * @typeParam Api the type of the application, `AppApi<typeof app>`. Without it, requests and replies are not typed.
  */
 export class TestConnection<Api = unknown>
   extends TestChannel<Api extends ConsumerView ? Api : unknown>
@@ -45,7 +44,7 @@ export class TestConnection<Api = unknown>
 {
   readonly #transport: MemoryTransport;
   readonly #channels: Map<string, TestChannel>;
-  /** What was agreed on. */
+  /** The subprotocol that the server chose; undefined if it chose none. */
   subprotocol: string | undefined;
   readonly #idle: () => Promise<void>;
   readonly #ended: () => Promise<void>;
@@ -72,12 +71,14 @@ export class TestConnection<Api = unknown>
     return this.#transport.closed;
   }
 
-  /** Resolves when the server has nothing of the connection left: the disconnect hooks of its consumers ran, its providers are disposed. */
+  /**
+   * Resolves when the server has released the connection: the disconnect hooks of its consumers have run, and its providers are disposed.
+   */
   get ended(): Promise<void> {
     return this.#ended();
   }
 
-  /** One stream: payloads are wrapped and unwrapped. */
+  /** The channel of one stream, which wraps and unwraps payloads. */
   channel<Stream extends TestStream<Api>>(
     stream: Stream,
   ): TestChannel<Stream extends keyof Api ? Api[Stream] : unknown> {
@@ -93,27 +94,27 @@ export class TestConnection<Api = unknown>
     return channel;
   }
 
-  /** A text frame that is no JSON, say. */
+  /** Sends a text unchanged, for example one that is no JSON. */
   sendText(text: string): void {
     this.#transport.receiveText(text);
   }
 
-  /** Stops reading: what the server sends waits there. */
+  /** Stops reading: the server's frames wait. */
   freeze(): void {
     this.#transport.freeze();
   }
 
-  /** Reads again, and gets all that waits. */
+  /** Reads again, and receives everything that waits. */
   thaw(): void {
     this.#transport.thaw();
   }
 
-  /** Is gone without a word: it neither reads nor answers pings. */
+  /** Loses the network silently: the client neither reads nor answers pings. */
   die(): void {
     this.#transport.die();
   }
 
-  /** The client closes the socket. Default code 1000. */
+  /** Closes the socket from the client's side. Default code: 1000. */
   close(code = 1000): void {
     this.#transport.receiveClose(code);
   }
@@ -125,8 +126,7 @@ export class TestConnection<Api = unknown>
 }
 
 /**
- * Connects a spec to an application, without a port. Frames go through JSON as on a network; the handshake asks everything
- * that a real one does.
+ * Connects a spec to an application, without a port. Frames are encoded as on a network, and the handshake runs all checks of a real one.
  *
  * ```ts
  * await using ann = await connect(app, '/ws/chat/', { user });
@@ -142,7 +142,7 @@ export class TestConnection<Api = unknown>
  * const { data } = await ann.channel('rooms').request('retrieve', { pk: 1 });   // { id: number; name: string }
  * ```
  *
- * @throws ApiError where the handshake is refused
+ * @throws ApiError if the handshake is refused
  */
 export async function connect<Api = unknown>(
   app: App<readonly Route[]>,
@@ -170,7 +170,7 @@ export async function connect<Api = unknown>(
   return connection;
 }
 
-/** A frame of a stream that the spec has not opened goes to the connection, envelope and all. */
+/** A frame of a stream that the spec has not opened goes to the connection, with its envelope. */
 function sort(
   frame: ReplyFrame | Envelope,
   channels: ReadonlyMap<string, TestChannel>,

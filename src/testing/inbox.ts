@@ -1,4 +1,4 @@
-/** What arrived and what waits for it. Waiting always has a deadline. */
+/** Items that have arrived, and callers that wait for one, always with a deadline. */
 export class Inbox<T> {
   readonly #items: T[] = [];
   readonly #waiting = new Set<() => void>();
@@ -12,7 +12,11 @@ export class Inbox<T> {
     for (const look of [...this.#waiting]) look();
   }
 
-  /** Takes the first item that fits. @throws Error after `timeout` milliseconds, showing what did arrive */
+  /**
+   * Takes the first item that fits.
+   *
+   * @throws Error after `timeout` milliseconds, showing the items that arrived
+   */
   take(timeout: number, fits: (item: T) => boolean = () => true): Promise<T> {
     return new Promise((resolve, reject) => {
       const look = (): void => {

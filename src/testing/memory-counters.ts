@@ -1,6 +1,6 @@
-import { type CounterLabels, Counters } from '../counters.js';
+import { type CounterLabels, Counters } from '../telemetry.js';
 
-/** Keeps what is counted: `container.registerInstance(Counters, new MemoryCounters())`. */
+/** Keeps all counts: `container.registerInstance(Counters, new MemoryCounters())`. */
 export class MemoryCounters extends Counters {
   readonly #counts = new Map<string, number>();
   readonly #gauges = new Map<string, number>();
@@ -14,12 +14,12 @@ export class MemoryCounters extends Counters {
     this.#gauges.set(keyOf(name, labels), value);
   }
 
-  /** How often it was incremented with exactly these labels. */
+  /** How often a counter was incremented with exactly these labels. */
   count(name: string, labels?: CounterLabels): number {
     return this.#counts.get(keyOf(name, labels)) ?? 0;
   }
 
-  /** The last value; undefined while there was none. */
+  /** The last value of a gauge; undefined if it has none. */
   value(name: string, labels?: CounterLabels): number | undefined {
     return this.#gauges.get(keyOf(name, labels));
   }

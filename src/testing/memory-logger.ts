@@ -7,9 +7,9 @@ export interface LogEntry {
   readonly fields: LogFields;
 }
 
-/** Keeps what is logged: `container.registerInstance(Logger, new MemoryLogger())`. */
+/** Keeps all log entries: `container.registerInstance(Logger, new MemoryLogger())`. */
 export class MemoryLogger extends Logger {
-  /** All of them, the oldest first. Set its `length` to 0 to forget them. */
+  /** All entries, the oldest first. Set its `length` to 0 to forget them. */
   readonly entries: LogEntry[] = [];
 
   protected override log(level: LogLevel, message: string, fields: LogFields = {}): void {

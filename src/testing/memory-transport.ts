@@ -5,28 +5,31 @@ interface Sent {
   readonly arrive: () => void;
 }
 
-/** A socket without a network: the server's end is a transport, the client's end these methods. */
+/** A socket without a network: the server's end is a transport, and these methods are the client's end. */
 export class MemoryTransport implements Transport {
   readonly #onText: (text: string) => void;
   readonly #onBinary: (data: Uint8Array) => void;
   readonly #closed = Promise.withResolvers<number>();
-  /** What a client that does not read has not got. */
+  /** Frames that a client which does not read has not received. */
   readonly #onTheWay: Sent[] = [];
   #listener: TransportListener | undefined;
   #isClosed = false;
   #isFrozen = false;
   #isDelivering = false;
   #isDead = false;
-  /** What the server has not read, while it is paused. */
+  /** Frames that the server has not read, while it is paused. */
   #unread: (() => void)[] | undefined;
 
-  /** Each is called for every frame of its kind that the server sends. */
+  /**
+   * @param onText called with every text frame that the server sends
+   * @param onBinary called with every binary frame that the server sends
+   */
   constructor(onText: (text: string) => void, onBinary: (data: Uint8Array) => void = () => {}) {
     this.#onText = onText;
     this.#onBinary = onBinary;
   }
 
-  /** The close code, once the socket is closed by either end. */
+  /** The close code, after either end has closed the socket. */
   get closed(): Promise<number> {
     return this.#closed.promise;
   }
@@ -49,7 +52,7 @@ export class MemoryTransport implements Transport {
     return hasLeft;
   }
 
-  /** Answered at once, since a clock that a spec moves by minutes leaves no time for an answer. */
+  /** Answers at once, because a clock that a spec moves by minutes leaves no time for an answer. */
   ping(mark?: string): void {
     if (!this.#isClosed && !this.#isDead) this.#listener?.onPong?.(mark);
   }
@@ -76,34 +79,34 @@ export class MemoryTransport implements Transport {
     this.#listener = listener;
   }
 
-  /** The client stops reading: what is sent to it waits. */
+  /** The client stops reading: frames to it wait. */
   freeze(): void {
     this.#isFrozen = true;
   }
 
-  /** The client reads again, and gets all that waits. */
+  /** The client reads again, and receives everything that waits. */
   thaw(): void {
     this.#isFrozen = false;
     this.#deliver();
   }
 
-  /** The network is gone, and neither end has noticed: no ping is answered. */
+  /** The network is lost, and neither end has noticed: no ping is answered. */
   die(): void {
     this.#isDead = true;
     this.freeze();
   }
 
-  /** A frame from the client. It arrives in a later turn, as from a network. */
+  /** Receives a frame from the client. It arrives in a later turn, as from a network. */
   receiveText(text: string): void {
     queueMicrotask(() => this.#receive(() => this.#listener?.onText(text)));
   }
 
-  /** A binary frame from the client. It arrives in a later turn, as from a network. */
+  /** Receives a binary frame from the client. It arrives in a later turn, as from a network. */
   receiveBinary(data: Uint8Array): void {
     queueMicrotask(() => this.#receive(() => this.#listener?.onBinary(data)));
   }
 
-  /** The client closes. What it has sent before arrives before, unless the server is paused: no frame is behind that end. */
+  /** The client closes. Frames that it sent before arrive before that, unless the server is paused. */
   receiveClose(code: number): void {
     queueMicrotask(() => this.#close(code));
   }
@@ -129,7 +132,7 @@ export class MemoryTransport implements Transport {
     this.#deliver();
   }
 
-  /** A receiver of a frame may send the next one, which arrives behind those that are on the way. */
+  /** A receiver may send another frame meanwhile, which arrives after those on the way. */
   #deliver(): void {
     if (this.#isDelivering) return;
     this.#isDelivering = true;

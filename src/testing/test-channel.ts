@@ -1,24 +1,23 @@
 import type { ActionApi } from '../consumers/api-types.js';
-import type { ReplyFrame } from '../wire/messages.js';
-import type { WireName } from '../wire/names.js';
+import type { ReplyFrame, WireName } from '../wire/messages.js';
 import { Inbox } from './inbox.js';
 
-/** Options of what waits for a frame. */
+/** Options of methods that wait for a frame. */
 export interface ReceiveOptions {
-  /** How long to wait, in milliseconds. Default 4 000. */
+  /** How long to wait, in milliseconds. Default: 4 000. */
   readonly timeout?: number;
 }
 
 const defaultTimeout = 4_000;
 
-/** As much of `ConsumerApi` as a channel needs. */
+/** The part of `ConsumerApi` that a channel needs. */
 export interface ConsumerView {
-  /** Keyed by the name of the method. */
+  /** Actions by the names of their methods. */
   readonly actions: { readonly [name: string]: ActionApi<unknown, unknown, unknown> };
   readonly observers: object;
 }
 
-/** The actions of a consumer by their names on the wire; any action where its type is unknown. */
+/** The actions of a consumer by their names on the wire; any action if its type is unknown. */
 type ActionsOf<View> = View extends ConsumerView
   ? { readonly [Name in keyof View['actions'] & string as WireName<Name>]: View['actions'][Name] }
   : { readonly [name: string]: { readonly kwargs: Readonly<Record<string, unknown>>; readonly reply: unknown } };
@@ -26,7 +25,7 @@ type ActionsOf<View> = View extends ConsumerView
 /** The names on the wire of a consumer's actions. */
 export type TestActionName<View> = keyof ActionsOf<View> & string;
 
-/** What `request` takes behind the action's name: kwargs are optional where the action needs none. */
+/** The parameters of `request` after the action's name: kwargs are optional if the action needs none. */
 export type TestRequest<View, Name extends TestActionName<View>> = ActionsOf<View>[Name] extends {
   readonly kwargs: infer Kwargs;
 }
@@ -35,7 +34,7 @@ export type TestRequest<View, Name extends TestActionName<View>> = ActionsOf<Vie
     : [kwargs: RequestIdentity & Kwargs, options?: ReceiveOptions]
   : never;
 
-/** The data of its reply where it succeeds. */
+/** The data of the reply to a successful request. */
 export type TestReply<View, Name extends TestActionName<View>> = ActionsOf<View>[Name] extends {
   readonly reply: infer Reply;
 }
@@ -49,13 +48,13 @@ interface RequestIdentity {
 /**
  * The client's end of one consumer.
  *
- * @typeParam View the type of the consumer: `Api['rooms']`. Without one, requests and replies are not typed.
+ * @typeParam View the type of the consumer: `Api['rooms']`. Without it, requests and replies are not typed.
  */
 export class TestChannel<View = unknown> {
-  /** Every frame that came, taken or not. */
+  /** Every frame that arrived, taken or not. */
   readonly frames: ReplyFrame[] = [];
   readonly #inbox = new Inbox<ReplyFrame>();
-  /** Every binary frame that came. */
+  /** Every binary frame that arrived. */
   readonly binaries: Uint8Array[] = [];
   readonly #post: (payload: unknown) => void;
   readonly #postBinary: (data: Uint8Array) => void;
@@ -68,27 +67,27 @@ export class TestChannel<View = unknown> {
     this.#idle = idle;
   }
 
-  /** This channel without types, for requests that they refuse: `rooms.untyped.request('create', { data: { name: 7 } })`. */
+  /** This channel without types, for requests that they would refuse: `rooms.untyped.request('create', { data: { name: 7 } })`. */
   get untyped(): TestChannel {
     return this as unknown as TestChannel;
   }
 
-  /** Sends a payload as it is: `{ action: 'list', request_id: 1 }`. */
+  /** Sends a payload unchanged: `{ action: 'list', request_id: 1 }`. */
   send(payload: unknown): void {
     this.#post(payload);
   }
 
-  /** Sends a binary frame as it is. Default an empty one. */
+  /** Sends a binary frame. Default: an empty one. */
   sendBinary(data: Uint8Array = new Uint8Array()): void {
     this.#postBinary(data);
   }
 
   /**
-   * Sends a request with an id of its own unless the kwargs have a `request_id`, and resolves with its final reply; parts and
-   * events stay in the inbox.
+   * Sends a request, with a new id unless the kwargs have a `request_id`, and resolves with its final reply. Parts and events stay in the
+   * inbox.
    *
    * @param action its name on the wire: `create_message`
-   * @returns where the type of the consumer is known, `data` has the type of a success, and is null where the request failed
+   * @returns the reply. If the consumer's type is known, `data` has the type of a success; it is null if the request failed
    */
   request<Name extends TestActionName<View>>(
     action: Name,
@@ -104,12 +103,20 @@ export class TestChannel<View = unknown> {
     return this.#inbox.take(timeout, (frame) => frame?.request_id === requestId && frame.response_status !== 206);
   }
 
-  /** The next frame. @throws Error if none comes in time */
+  /**
+   * Takes the next frame.
+   *
+   * @throws Error if none comes in time
+   */
   receive({ timeout = defaultTimeout }: ReceiveOptions = {}): Promise<ReplyFrame> {
     return this.#inbox.take(timeout);
   }
 
-  /** Waits until everything that was committed is delivered. @throws Error if a frame is there that the spec has not taken */
+  /**
+   * Waits until everything that was committed is delivered.
+   *
+   * @throws Error if there is a frame that the spec has not taken
+   */
   async expectSilence(): Promise<void> {
     await this.#idle();
     const frames = this.#inbox.takeAll();

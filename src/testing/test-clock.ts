@@ -15,7 +15,7 @@ export class TestClock extends Clock {
     this.#time = start.getTime();
   }
 
-  /** How many callbacks wait. */
+  /** The number of waiting callbacks. */
   get waiting(): number {
     return this.#alarms.size;
   }
@@ -34,7 +34,7 @@ export class TestClock extends Clock {
     return { cancel: () => this.#alarms.delete(alarm) };
   }
 
-  /** Moves on, and calls back what is due on the way, in the order of its time. */
+  /** Moves the clock, and calls back everything that becomes due, in the order of its time. */
   advance(milliseconds: number): void {
     const end = this.#time + milliseconds;
     for (let due = this.#next(end); due; due = this.#next(end)) {
@@ -45,7 +45,7 @@ export class TestClock extends Clock {
     this.#time = end;
   }
 
-  /** Lets time pass in which this process does nothing, as if it were blocked: what is due is called back later. */
+  /** Lets time pass while the process does nothing, as if it were blocked: due callbacks run later. */
   stand(milliseconds: number): void {
     this.#time += milliseconds;
   }

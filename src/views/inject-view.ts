@@ -1,22 +1,22 @@
 import type { View } from './view.js';
 
-/** What an inject function is asked for. */
+/** The request that an inject function receives. */
 export interface InjectOptions {
-  /** That of the request which the view is asked with. */
+  /** The method of the request. */
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
-  /** Path and query. */
+  /** The path and query of the request. */
   readonly url: string;
-  /** By their names in lower case; `host` is among them. */
+  /** The headers by their names in lower case, including `host`. */
   readonly headers: Record<string, string>;
-  /** The bytes of the body; absent where there is none. */
+  /** The bytes of the body; undefined if there is none. */
   readonly payload?: Uint8Array;
-  /** Aborted when the request is cancelled, runs past its time limit, or its client leaves. */
+  /** Aborted when the action is cancelled, exceeds its time limit, or its client disconnects. */
   readonly signal?: AbortSignal;
-  /** That of the client, as `scope.remoteAddress` has it. */
+  /** The client's address, as in `scope.remoteAddress`. */
   readonly remoteAddress?: string;
 }
 
-/** What an inject function answers. */
+/** The answer of an inject function. */
 export interface InjectResponse {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | number | readonly string[] | undefined>>;
@@ -25,7 +25,7 @@ export interface InjectResponse {
 }
 
 /**
- * A server that is asked without a socket, as Fastify's `inject` and light-my-request do.
+ * A view of a server that answers without a socket, as Fastify's `inject` and light-my-request do.
  *
  * ```ts
  * viewAsConsumer(injectView((options) => fastify.inject(options)), { retrieve: route('GET /rooms/:pk') })
@@ -51,7 +51,7 @@ const neverWithBody = [204, 205, 304];
 
 type Body = ConstructorParameters<typeof Response>[0];
 
-/** The answer of a server as a fetch handler would give it. */
+/** The answer of a server as a `Response`, which a fetch handler would return. */
 export function toResponse(status: number, headers: InjectResponse['headers'], body: Body): Response {
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
     [value ?? []].flat().map((one): [string, string] => [name, String(one)]),

@@ -11,13 +11,13 @@ import { toResponse } from './inject-view.js';
 import type { View, ViewFacts } from './view.js';
 
 /**
- * What `http.createServer` takes: an Express application, say. It names its own types of request and response, so that those of
- * Node are no part of what a client is inferred from.
+ * A handler that `http.createServer` takes, such as an Express application. It has its own type parameters for request and response, so
+ * that Node's types are no part of a client's inferred type.
  */
 export type NodeHandler<Incoming = never, Outgoing = never> = (request: Incoming, response: Outgoing) => unknown;
 
 /**
- * A request handler of Node: it is handed real requests by a server of its own, which listens to no port.
+ * A view of a request handler of Node. The handler receives real requests from a server of its own, which listens to no port.
  *
  * ```ts
  * const app = express();
@@ -38,7 +38,7 @@ export function nodeView<Incoming, Outgoing>(handler: NodeHandler<Incoming, Outg
       answer.headers,
       Readable.toWeb(answer) as ReadableStream<Uint8Array>,
     );
-    // A body that is not read would keep the connection.
+    // A body that is not read would keep the connection open.
     if (!response.body) answer.resume();
     return response;
   };
@@ -63,7 +63,7 @@ function ask(server: Server, request: Request, body: Buffer, facts: ViewFacts): 
   });
 }
 
-/** Both ends of a connection within the process; the server's knows where the client is, and whether it came over TLS. */
+/** Both ends of a connection inside the process. The server's end reports the client's address, and whether the client came over TLS. */
 function connect(server: Server, { scope }: ViewFacts): Duplex {
   const [client, served] = duplexPair();
   Object.defineProperty(served, 'remoteAddress', { value: scope.remoteAddress });

@@ -1,7 +1,7 @@
 import { ApiConsumer, boundSession } from '../consumers/api-consumer.js';
 import { Action, type ViewOfReply } from '../decorators/action.js';
 import { Consumer } from '../decorators/consumer.js';
-import type { ReplyClass } from '../dispatch/action-declaration.js';
+import type { ReplyClass } from '../dispatch/actions.js';
 import { type ActionReply, reply } from '../dispatch/reply.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
@@ -12,7 +12,7 @@ import { toRequest, toViewKwargs, type ViewKwargs } from './view-request.js';
 import { fromResponse } from './view-response.js';
 import { parametersOf, route, type ViewRoute, type ViewTarget } from './view-route.js';
 
-/** The actions of a view consumer by their methods' names. */
+/** The actions of a view consumer, by the names of their methods. */
 export type ViewActions = Readonly<Record<string, ViewRoute<ViewTarget, never> | ViewRoute>>;
 
 type Part = string | number;
@@ -25,7 +25,7 @@ type NamesIn<Path extends string> = Path extends `${infer First}/${infer Rest}`
 
 type PathOf<Target extends string> = Target extends `${string} ${infer Path}` ? Path : '';
 
-/** A scalar is sent as text; a list is the parameter several times. */
+/** A value of the query. A scalar is sent as text; a list repeats the parameter. */
 type QueryValue = string | number | boolean | null;
 
 type KwargsOfTarget<Target extends string> = {
@@ -43,10 +43,10 @@ export type ViewMethods<Actions> = {
     : never;
 };
 
-/** The class that `viewAsConsumer` gives to a route, or to extend. */
+/** The class that `viewAsConsumer` returns, for a route or to extend. */
 export type ViewConsumerClass<Actions> = new () => ApiConsumer & ViewMethods<Actions>;
 
-/** DCRF's mapping. Everything else is answered 405. */
+/** DCRF's mapping. Other methods are answered with 405. */
 const defaultActions = {
   create: route('PUT'),
   update: route('PATCH'),
@@ -55,8 +55,8 @@ const defaultActions = {
 };
 
 /**
- * An existing HTTP handler behind the socket: a consumer whose actions are requests to it. Each has the cookies and headers
- * of the connection, `query`, `parameters` or the path's own names, and `data` as its JSON body.
+ * Makes a consumer of an existing HTTP handler: each action is a request to it, with the cookies and headers of the connection, the
+ * kwarg `query` as its query, `parameters` (or kwargs with the names in the path) as its path, and `data` as its JSON body.
  *
  * ```ts
  * const LegacyRooms = viewAsConsumer((request) => hono.fetch(request), {
@@ -71,10 +71,10 @@ const defaultActions = {
  * {"errors": [], "data": {"id": 4, "name": "new"}, "action": "rename", "response_status": 200, "request_id": 1}
  * ```
  *
- * An answer of status 400 or more is an error frame of that status; a view that throws is answered 500. Extend the class
- * for permissions: `@Consumer() @Permissions(IsAuthenticated) class Rooms extends viewAsConsumer(…) {}`.
+ * An answer with a status of 400 or more becomes an error frame of that status; if the view throws, the client gets 500. Extend the
+ * class to add permissions: `@Consumer() @Permissions(IsAuthenticated) class Rooms extends viewAsConsumer(…) {}`.
  *
- * @param actions default `create` PUT, `update` PATCH, `list` and `retrieve` GET, to the path of the connection
+ * @param actions default: `create` PUT, `update` PATCH, `list` and `retrieve` GET, to the path of the connection
  */
 export function viewAsConsumer<const Actions extends object = typeof defaultActions>(
   view: View,

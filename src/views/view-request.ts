@@ -4,20 +4,20 @@ import type { Scope } from '../scope/scope.js';
 import { encodeData, isJsonObject, type JsonObject } from '../wire/codec.js';
 import { encodeQuery, fillPath, parametersOf, type ViewRoute } from './view-route.js';
 
-/** What came for a view, checked. */
+/** The checked kwargs of a request to a view. */
 export interface ViewKwargs {
   readonly query: JsonObject;
   readonly parameters: JsonObject;
   readonly data: unknown;
 }
 
-/** Headers of the handshake that tell of the socket, and those that are the request's own. */
+/** Headers of the handshake that are not passed on: those of the socket, and those that the request has of its own. */
 const notPassedOn =
   /^(connection|upgrade|host|te|trailer|transfer-encoding|keep-alive|proxy-.*|sec-websocket-.*|content-.*|accept|accept-encoding|expect)$/;
 
 const withoutBody = ['GET', 'HEAD'];
 
-/** @throws ValidationFailed where `query` or `parameters` is no object */
+/** @throws ValidationFailed if `query` or `parameters` is no object */
 export function toViewKwargs(raw: JsonObject, route: ViewRoute): ViewKwargs {
   const { query = {}, parameters = {}, data } = raw;
   const wrong = Object.entries({ query, parameters }).filter(([, value]) => value !== null && !isJsonObject(value));
@@ -26,11 +26,11 @@ export function toViewKwargs(raw: JsonObject, route: ViewRoute): ViewKwargs {
   const named = parametersOf(route).filter((name) => Object.hasOwn(raw, name));
   const ofPath = Object.fromEntries(named.map((name) => [name, raw[name]]));
   return {
-    // What is known by name is not noted as dropped.
+    // Known names are not noted as dropped.
     ...ofPath,
     query: (query ?? {}) as JsonObject,
     parameters: {
-      // What permissions have seen wins.
+      // The values that permissions have checked take precedence.
       ...((parameters ?? {}) as JsonObject),
       ...ofPath,
     },
@@ -38,7 +38,7 @@ export function toViewKwargs(raw: JsonObject, route: ViewRoute): ViewKwargs {
   };
 }
 
-/** The HTTP request that a view gets: with the cookies and headers of the connection, and aborted with the action. */
+/** The HTTP request for a view, with the cookies and headers of the connection. It is aborted together with the action. */
 export function toRequest(route: ViewRoute, kwargs: ViewKwargs, { scope, signal }: ActionContext): Request {
   const path = route.path === undefined ? scope.path : fillPath(route.path, kwargs.parameters);
   const hasBody = kwargs.data !== undefined && !withoutBody.includes(route.method);
@@ -62,7 +62,7 @@ function headersOf(scope: Scope): Headers {
   return headers;
 }
 
-/** A host that makes no URL is none: it is the client's word. */
+/** The host of the connection. A client may send any text as Host: it does not count if it makes no URL. */
 function hostOf({ host = '' }: Scope): string {
   return /^[\w.[\]:-]+$/.test(host) && URL.canParse(`http://${host}/`) ? host : 'localhost';
 }

@@ -3,11 +3,11 @@ import { ApiError, type ErrorDetail } from '../errors.js';
 import { Status } from '../status.js';
 import { isJsonObject } from '../wire/codec.js';
 
-/** A view answered with a status of 400 or more: the status is the view's, the texts are what its answer says. */
+/** The view answered with a status of 400 or more. The error has that status, and the texts of the view's answer. */
 export class ViewFailed extends ApiError {
   static override readonly code = 'view_failed';
   static override readonly detail: string = 'The view refused the request.';
-  /** That of the view's answer: 400 or more. 500 where the answer is larger than `maxViewAnswer`. */
+  /** The status of the view's answer: 400 or more; 500 if the answer is larger than `maxViewAnswer`. */
   override readonly status: number;
 
   constructor(status: number, errors: readonly ErrorDetail[]) {
@@ -22,13 +22,13 @@ export interface ViewAnswer {
 }
 
 /**
- * @param limit of bytes
- * @throws ViewFailed from status 400 on, and beyond the limit
+ * @param limit in bytes
+ * @throws ViewFailed for a status of 400 or more, and above the limit
  */
 export async function fromResponse(response: Response, limit: number): Promise<ViewAnswer> {
   const { status } = response;
   const data = dataOf(response.headers.get('content-type'), await bytesOf(response, limit));
-  // A part of a file, over HTTP. Here clients would wait for the rest.
+  // Over HTTP it means a part of a file. Here clients would wait for the rest.
   if (status === Status.partial) return { status: Status.ok, data };
   if (status < 400) return { status, data };
   throw new ViewFailed(status, detailsOf(data) ?? [response.statusText || ViewFailed.detail]);
@@ -47,7 +47,7 @@ async function bytesOf({ body, status }: Response, limit: number): Promise<Buffe
   return Buffer.concat(chunks);
 }
 
-/** JSON as it is, text in its charset, anything else as the hexadecimal digits of its bytes. */
+/** The data of an answer: JSON unchanged, text in its charset, anything else as the hexadecimal digits of its bytes. */
 function dataOf(contentType: string | null, bytes: Buffer): unknown {
   if (bytes.length === 0) return null;
   const type = typeOf(contentType);
@@ -73,7 +73,7 @@ function isText(type: string): boolean {
   return isJson(type) || /^text\/|^application\/(xml|x-www-form-urlencoded)$|\+xml$/.test(type);
 }
 
-/** None for an unknown charset. */
+/** The decoder of the charset; undefined for an unknown one. */
 function decoderOf({ params }: MIMEType): TextDecoder | undefined {
   try {
     return new TextDecoder(params.get('charset') ?? 'utf-8');
@@ -82,7 +82,7 @@ function decoderOf({ params }: MIMEType): TextDecoder | undefined {
   }
 }
 
-/** What says that it is JSON and is none is shown as the text that it is. */
+/** Parses JSON; a text that is no JSON, although its type says so, is returned as text. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -91,7 +91,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The answers of usual frameworks: a text, `{detail}`, `{message}`, `{field: [texts]}`, or a list of those. */
+/** The error texts of common frameworks' answers: a text, `{detail}`, `{message}`, `{field: [texts]}`, or a list of those. */
 function detailsOf(data: unknown): readonly ErrorDetail[] | undefined {
   if (data === null) return undefined;
   if (Array.isArray(data) && data.length > 0) return data.map(detailOf);

@@ -1,4 +1,4 @@
-import type { ReplyClass } from '../dispatch/action-declaration.js';
+import type { ReplyClass } from '../dispatch/actions.js';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
 import type { JsonObject } from '../wire/codec.js';
 
@@ -6,23 +6,23 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as 
 
 type Method = (typeof methods)[number];
 
-/** A method, which asks for the path of the connection itself, or a method and a path. */
+/** The target of a route: a method, for the path of the connection itself, or a method and a path. */
 export type ViewTarget = Method | `${Method} /${string}`;
 
-/** What an action asks of a view. */
+/** The request of one action to a view. */
 export interface ViewRoute<Target extends ViewTarget = ViewTarget, View extends ReplyClass = ReplyClass> {
-  /** As it was written: `GET /rooms/:pk`. */
+  /** The target as it was written: `GET /rooms/:pk`. */
   readonly target: Target;
   /** The HTTP method. */
   readonly method: string;
-  /** Undefined: that of the connection. */
+  /** The path; undefined for the path of the connection. */
   readonly path: string | undefined;
-  /** A class whose `@Expose`d properties are all that gets out; absent: the whole answer. */
+  /** A class whose `@Expose`d properties are sent; if undefined, the whole answer is sent. */
   readonly reply?: View;
 }
 
 /**
- * What an action asks of a view: the method, and the path, whose parts may be parameters.
+ * Makes the route of an action: the method and the path of its request. Parts of the path may be parameters.
  *
  * ```ts
  * viewAsConsumer((request) => app.fetch(request), { retrieve: route('GET /rooms/:pk', RoomView) })
@@ -32,8 +32,8 @@ export interface ViewRoute<Target extends ViewTarget = ViewTarget, View extends 
  * {"action": "retrieve", "request_id": 1, "pk": 4, "query": {"fields": ["id", "name"]}}
  * ```
  *
- * @param reply a class whose `@Expose`d properties are all that gets out, and the type that clients see
- * @throws ConfigurationError for a method that is none
+ * @param reply a class whose `@Expose`d properties are sent; it is also the type that clients see
+ * @throws ConfigurationError for an unknown method
  */
 export function route<const Target extends ViewTarget, View extends ReplyClass = never>(
   target: Target,
@@ -44,7 +44,7 @@ export function route<const Target extends ViewTarget, View extends ReplyClass =
     throw new ConfigurationError({
       class: 'route',
       member: target,
-      reason: 'is no method with a path.',
+      reason: 'is not a method with a path.',
       remedy: "Write route('GET /rooms/:pk'), or route('GET') for the path of the connection.",
     });
   }
@@ -62,7 +62,7 @@ export function parametersOf({ path = '' }: ViewRoute): readonly string[] {
 /**
  * The path with its parameters filled in.
  *
- * @throws ValidationFailed for one that is missing, or would be another path
+ * @throws ValidationFailed for a parameter that is missing, or would lead to another path
  */
 export function fillPath(path: string, parameters: JsonObject): string {
   return path
@@ -71,21 +71,29 @@ export function fillPath(path: string, parameters: JsonObject): string {
     .join('/');
 }
 
-/** A dot or two would be taken for steps in the path, however they are encoded. */
+/**
+ * Encodes one part of a path. Values of one or two dots are refused, because however they are encoded, they would count as steps in the
+ * path.
+ */
 function encodePart(name: string, value: unknown): string {
   if (value === undefined || value === null || value === '')
     throw ValidationFailed.of({ [name]: ['This field is required.'] });
   if (!isPlain(value) || value === '.' || value === '..')
-    throw ValidationFailed.of({ [name]: ['This is no part of a path.'] });
+    throw ValidationFailed.of({ [name]: ['This cannot be a part of a path.'] });
   return encodeURIComponent(String(value));
 }
 
-/** `{"tag": ["red", "blue"], "page": 2}` -> `?tag=red&tag=blue&page=2`. @throws ValidationFailed for what is no plain value */
+/**
+ * Encodes a query: `{"tag": ["red", "blue"], "page": 2}` -> `?tag=red&tag=blue&page=2`.
+ *
+ * @throws ValidationFailed for a value that is neither a scalar nor a list of scalars
+ */
 export function encodeQuery(query: JsonObject): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) {
-      if (each !== null && !isPlain(each)) throw ValidationFailed.of({ query: [`${name} is no plain value.`] });
+      if (each !== null && !isPlain(each))
+        throw ValidationFailed.of({ query: [`${name} is neither a scalar nor a list of scalars.`] });
       search.append(name, each === null ? '' : String(each));
     }
   }
@@ -93,7 +101,7 @@ export function encodeQuery(query: JsonObject): string {
   return text === '' ? '' : `?${text}`;
 }
 
-/** Half a surrogate pair would reach the view as another character. */
+/** Whether the value is a well-formed scalar: half a surrogate pair would reach the view as another character. */
 function isPlain(value: unknown): value is string | number | boolean {
   if (typeof value === 'string') return value.isWellFormed();
   return typeof value === 'number' || typeof value === 'boolean';

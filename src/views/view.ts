@@ -1,8 +1,8 @@
 import type { Scope } from '../scope/scope.js';
 
-/** What a view is given besides the request. */
+/** What a view receives besides the request. */
 export interface ViewFacts {
-  /** What came as `parameters`, as JSON: what the path names, and whatever else. */
+  /** The client's `parameters`, as JSON: those that the path names, and any others. */
   readonly parameters: Readonly<Record<string, unknown>>;
   /** The scope of the connection: its user, session, cookies. */
   readonly scope: Scope;

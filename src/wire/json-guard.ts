@@ -41,8 +41,6 @@ interface Level {
 }
 
 class JsonScan {
-  readonly #text: string;
-  readonly #limits: JsonLimits;
   readonly #levels: Level[] = [];
   #level: Level | undefined;
   #at = 0;
@@ -51,16 +49,17 @@ class JsonScan {
   /** The first backslash that is not behind us. */
   #backslash: number;
 
-  constructor(text: string, limits: JsonLimits) {
-    this.#text = text;
-    this.#limits = limits;
+  constructor(
+    private readonly text: string,
+    private readonly limits: JsonLimits,
+  ) {
     this.#backslash = find(text, '\\', 0);
   }
 
   run(): number {
-    const { length } = this.#text;
+    const { length } = this.text;
     let signs = 0;
-    for (; this.#at < length; signs += 1) this.#step(this.#text.charCodeAt(this.#at));
+    for (; this.#at < length; signs += 1) this.#step(this.text.charCodeAt(this.#at));
     return signs;
   }
 
@@ -76,8 +75,8 @@ class JsonScan {
   }
 
   #open(isObject: boolean): void {
-    if (this.#levels.length >= this.#limits.jsonDepth)
-      throw new ParseError(`A frame may be nested ${this.#limits.jsonDepth} levels deep.`);
+    if (this.#levels.length >= this.limits.jsonDepth)
+      throw new ParseError(`A frame may be nested ${this.limits.jsonDepth} levels deep.`);
     this.#level = { isObject, count: 0, keys: [], known: undefined, key: '' };
     this.#levels.push(this.#level);
     this.#awaitsKey = isObject;
@@ -95,17 +94,17 @@ class JsonScan {
     this.#awaitsKey = level.isObject;
     if (level.isObject) return;
     level.count += 1;
-    const { jsonArrayLength } = this.#limits;
+    const { jsonArrayLength } = this.limits;
     if (level.count >= jsonArrayLength) throw new ParseError(`An array may have ${jsonArrayLength} elements.`);
   }
 
   /** Strings without a backslash, which are nearly all, are skipped without a look at each character. */
   #string(): void {
     const start = this.#at;
-    if (this.#backslash < start) this.#backslash = find(this.#text, '\\', start);
-    let end = find(this.#text, '"', start + 1);
+    if (this.#backslash < start) this.#backslash = find(this.text, '\\', start);
+    let end = find(this.text, '"', start + 1);
     const isPlain = this.#backslash > end;
-    if (!isPlain) end = endOfEscaped(this.#text, this.#backslash);
+    if (!isPlain) end = endOfEscaped(this.text, this.#backslash);
     this.#at = end + 1;
     if (isPlain) this.#checkString(start + 1, end);
     else this.#checkEscaped(start, end);
@@ -113,11 +112,11 @@ class JsonScan {
 
   #checkString(start: number, end: number): void {
     this.#checkLength(end - start);
-    if (this.#awaitsKey) this.#addKey(this.#text.slice(start, end));
+    if (this.#awaitsKey) this.#addKey(this.text.slice(start, end));
   }
 
   #checkEscaped(start: number, end: number): void {
-    const value = parsedString(this.#text.slice(start, end + 1));
+    const value = parsedString(this.text.slice(start, end + 1));
     if (value === undefined) return;
     this.#checkLength(value.length);
     if (!value.isWellFormed()) throw new ParseError('A string has half of a character in it, a lone surrogate.');
@@ -125,7 +124,7 @@ class JsonScan {
   }
 
   #checkLength(length: number): void {
-    const { jsonStringLength } = this.#limits;
+    const { jsonStringLength } = this.limits;
     if (length > jsonStringLength) throw new ParseError(`A string may have ${jsonStringLength} characters.`);
   }
 
@@ -137,7 +136,7 @@ class JsonScan {
     if (key === '__proto__' || (key === 'prototype' && this.#levels.at(-2)?.key === 'constructor'))
       throw new ParseError(`The key "${key}" may not be used here.`);
     if (!add(level, key)) throw new ParseError(`The key ${JSON.stringify(key.slice(0, 64))} is there twice.`);
-    const { jsonKeys } = this.#limits;
+    const { jsonKeys } = this.limits;
     if (level.keys.length > jsonKeys) throw new ParseError(`An object may have ${jsonKeys} keys.`);
   }
 
@@ -145,15 +144,15 @@ class JsonScan {
     const start = this.#at;
     let end = start + 1;
     let isPlain = true;
-    for (; end < this.#text.length; end += 1) {
-      const sign = this.#text.charCodeAt(end);
+    for (; end < this.text.length; end += 1) {
+      const sign = this.text.charCodeAt(end);
       if (sign >= zero && sign <= nine) continue;
       if (!isNumberSign(sign)) break;
       isPlain = false;
     }
     this.#at = end;
     if (isPlain && end - start <= safeLength) return;
-    checkNumber(this.#text.slice(start, end), isPlain);
+    checkNumber(this.text.slice(start, end), isPlain);
   }
 }
 

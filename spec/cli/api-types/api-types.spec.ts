@@ -276,16 +276,16 @@ export type Thread = {
 
     it('for a type that is no value of JSON, and says where it stands', async () => {
       expect(await failure('export interface Api { rooms: { at: Date } }')).to.match(
-        /^Api\.rooms\.at is Date: to\w+ is a function, which is no value of JSON\.\n$/,
+        /^Api\.rooms\.at is Date: to\w+ is a function, which JSON cannot show\.\n$/,
       );
       expect(await failure('export interface Api { call: () => void }')).to.equal(
-        'Api is Api: call is a function, which is no value of JSON.\n',
+        'Api is Api: call is a function, which JSON cannot show.\n',
       );
       expect(await failure('export interface Api { list: (() => void)[] }')).to.equal(
-        'Api.list is () => void, and a function is no value of JSON.\n',
+        'Api.list is () => void, and JSON cannot show a function.\n',
       );
       expect(await failure('export interface Api { count: bigint }')).to.equal(
-        'Api.count is bigint, which is no value of JSON.\n',
+        'Api.count is bigint, which JSON cannot show.\n',
       );
       expect(await failure('export interface Api { deep: Nest<1> }\ninterface Nest<T> { next: Nest<[T]> }')).to.equal(
         'Api.deep.next.next.next.next.next.next nests without an end. Annotate a type that has one.\n',
@@ -294,7 +294,7 @@ export type Thread = {
 
     it('for a project that does not compile', async () => {
       expect(await failure(`export interface Api { a: string }\nexport const a: number = '1';`)).to.equal(
-        'tsconfig.json does not compile under TypeScript 6.0.3: one error, so its types are not to be trusted.\n' +
+        'tsconfig.json does not compile under TypeScript 6.0.3: one error, so its types cannot be trusted.\n' +
           `  src/app.ts:2 TS2322: Type 'string' is not assignable to type 'number'.\n`,
       );
     });
@@ -379,7 +379,8 @@ export type Thread = {
       expect(await check()).to.deep.equal({
         code: 1,
         written: '',
-        errors: "checked.d.ts is stale: the application's types have changed. Write it anew: leave --check out.\n",
+        errors:
+          "checked.d.ts is out of date: the application's types have changed. Write it again: leave --check out.\n",
       });
       expect(await project.read('checked.d.ts')).to.equal(present);
     });

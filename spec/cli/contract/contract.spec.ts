@@ -83,7 +83,8 @@ describe('signalbox contract diff', () => {
   });
 
   it('refuses what is no such document', async () => {
-    const message = 'new.json is no AsyncAPI 3 document in JSON. Write one: npx signalbox asyncapi --out new.json\n';
+    const message =
+      'new.json is not an AsyncAPI 3 document in JSON. Write one: npx signalbox asyncapi --out new.json\n';
     expect(await diff(documentOf({}), 'asyncapi: 3.0.0')).to.deep.equal({ code: 1, written: '', errors: message });
     expect((await diff(documentOf({}), { openapi: '3.1.0' })).errors).to.equal(message);
     const terminal = new TestTerminal(folder);

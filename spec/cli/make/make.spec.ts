@@ -283,7 +283,7 @@ demultiplexer({ …, pings: PingConsumer })
     expect(await run('make:serializer Nothing')).to.deep.equal({
       code: 1,
       written: '',
-      errors: 'src/entities/nothing.ts is not there. Make the entity first: signalbox make:model Nothing\n',
+      errors: 'src/entities/nothing.ts does not exist. Make the entity first: signalbox make:model Nothing\n',
     });
     expect(await run('make:spec Overdue', join(folder, 'page'))).to.deep.equal({
       code: 1,

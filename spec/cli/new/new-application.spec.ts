@@ -229,14 +229,14 @@ Database (pglite): Creating my-app from the template chat, with pglite.
     it('but not inside of another one', async () => {
       await promisify(execFile)('git', ['init', '--quiet', folder]);
       expect(await run('my-app', '--no-install')).to.equal(0);
-      expect(terminal.errors).to.contain('The folder belongs to a git repository already.\n');
+      expect(terminal.errors).to.contain('The folder already belongs to a git repository.\n');
       expect(await readdir(join(folder, 'my-app'))).to.not.include('.git');
     });
 
     it('and does without where there is no git', async () => {
       terminal = new TestTerminal(folder, { PATH: folder });
       expect(await run('my-app', '--no-install')).to.equal(0);
-      expect(terminal.errors).to.contain('There is no git, so no repository was made.\n');
+      expect(terminal.errors).to.contain('git is not installed, so no repository was made.\n');
     });
   });
 

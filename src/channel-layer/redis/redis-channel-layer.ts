@@ -9,15 +9,15 @@ import {
 /** Options of `RedisChannelLayer`. */
 export interface RedisChannelLayerOptions extends BrokerOptions {
   /**
-   * What the names of all channels in Redis begin with. Applications that share a Redis need one each: its databases do not keep
-   * messages apart. Default `signalbox:`.
+   * Prefix of the names of all channels in Redis. Applications that share a Redis need a prefix each, because Redis does not separate
+   * messages by database. Default: `signalbox:`.
    */
   readonly prefix?: string;
 }
 
 type Client = ReturnType<typeof clientFor>;
 
-/** To how many names one command subscribes. */
+/** The number of names that one command subscribes to. */
 const subscribedAtOnce = 1_000;
 
 /**
@@ -31,10 +31,10 @@ const subscribedAtOnce = 1_000;
 export class RedisChannelLayer extends BrokerChannelLayer {
   readonly #server: RedisClientOptions;
   readonly #prefix: string;
-  /** Never connects. A client that is made from options makes a class with all commands of Redis, its copies share it. */
+  /** Never connects. A client that is made from options makes a class with all commands of Redis, which its copies share. */
   #original: Client | undefined;
 
-  /** @param server its address, or the options of node-redis; how to reconnect is the layer's own affair */
+  /** @param server its address, or the options of node-redis; the layer itself decides how to reconnect */
   constructor(
     server: string | RedisClientOptions,
     { prefix = 'signalbox:', ...options }: RedisChannelLayerOptions = {},
@@ -65,7 +65,7 @@ export class RedisChannelLayer extends BrokerChannelLayer {
       async publish(key, text) {
         await sender.publish(prefix + key, text);
       },
-      // Redis has put what it took before into the buffer of the receiver, and answers behind it.
+      // Redis has already put the messages that it took before into the receiver's buffer, so its answer comes after them.
       async flush() {
         await sender.ping();
         await receiver.ping();
@@ -74,18 +74,18 @@ export class RedisChannelLayer extends BrokerChannelLayer {
   }
 }
 
-/** What the client cannot send at once it refuses. */
+/** A client that refuses commands which it cannot send at once. */
 function clientFor(server: RedisClientOptions) {
   return createClient({
     ...server,
     socket: { ...server.socket, reconnectStrategy: false },
     disableOfflineQueue: true,
-    // The move to another server loses messages, and would be silent.
+    // Moving to another server would lose messages silently.
     maintNotifications: 'disabled',
   });
 }
 
-/** The copy lives as long as one connection. */
+/** A copy of the client, for one connection. */
 function copyOf(original: Client, { lost, signal }: BrokerEvents): Client {
   const client = original.duplicate();
   client.on('error', lost);

@@ -21,7 +21,7 @@ interface ApiTypesOptions {
   readonly check?: boolean;
 }
 
-/** `signalbox api:types`: the inferred type of an application, expanded into one file. */
+/** `signalbox api:types`: writes the inferred type of an application, expanded, into one file. */
 export const apiTypes: AddCommand = (program, terminal) => {
   program
     .command('api:types')
@@ -55,7 +55,7 @@ function write({ project = 'tsconfig.json', from, export: name = 'Api' }: ApiTyp
   return HEADER + printDeclarations(shape, name);
 }
 
-/** What an application without known routes gives: any stream of any consumer. */
+/** Whether it is the type of an application without known routes: any stream of any consumer. */
 function isAnyApplication(checker: ts.TypeChecker, type: ts.Type): boolean {
   return checker.getIndexInfosOfType(type).length > 0;
 }
@@ -72,8 +72,10 @@ async function compare(written: string, out: string, { folder }: Terminal): Prom
     if (error.code === 'ENOENT') throw new CommandFailed(`${out} does not exist. Write it: leave --check out.`);
     throw error;
   });
-  // A checkout may have made other line ends of them.
+  // A checkout may have converted the line endings.
   if (present.replaceAll('\r\n', '\n') !== written) {
-    throw new CommandFailed(`${out} is stale: the application's types have changed. Write it anew: leave --check out.`);
+    throw new CommandFailed(
+      `${out} is out of date: the application's types have changed. Write it again: leave --check out.`,
+    );
   }
 }

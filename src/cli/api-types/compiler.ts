@@ -3,14 +3,17 @@ import { join } from 'node:path';
 import type ts from 'typescript-6';
 import { CommandFailed } from '../command.js';
 
-/** Where the interface of TypeScript 5.9 or 6 may be found; the second and the third stand beside a newer TypeScript. */
+/**
+ * Packages that may have the compiler interface of TypeScript 5.9 or 6; the second and the third can be installed beside a newer
+ * TypeScript.
+ */
 const PACKAGES = ['typescript', '@typescript/typescript6', 'typescript-6'];
 
 /**
- * The compiler that a project has, as a library.
+ * Loads the compiler of a project as a library.
  *
- * @param folder from where packages are resolved
- * @throws CommandFailed if there is none, or only one without the interface that this needs
+ * @param folder from which packages are resolved
+ * @throws CommandFailed if there is no compiler, or only one without the interface that this needs
  */
 export function loadCompiler(folder: string): typeof ts {
   const require = createRequire(join(folder, 'package.json'));

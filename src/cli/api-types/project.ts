@@ -2,7 +2,7 @@ import { relative, resolve } from 'node:path';
 import type ts from 'typescript-6';
 import { CommandFailed } from '../command.js';
 
-/** How many of its errors are shown of a project that does not compile. */
+/** How many compiler errors are shown for a project that does not compile. */
 const SHOWN_ERRORS = 5;
 
 export interface ExportedType {
@@ -10,13 +10,13 @@ export interface ExportedType {
   readonly type: ts.Type;
 }
 
-/** A TypeScript project as its tsconfig.json describes it. */
+/** A TypeScript project, described by its tsconfig.json. */
 export class Project {
   private readonly program: ts.Program;
   private readonly files: readonly ts.SourceFile[];
 
   /**
-   * @param folder what paths are relative to
+   * @param folder the base of relative paths
    * @param config path of the tsconfig.json
    */
   constructor(
@@ -41,8 +41,8 @@ export class Project {
   /**
    * A type that the project exports.
    *
-   * @param from the file; without it the only one that exports the name
-   * @throws CommandFailed if the project does not compile, since its types would be untrue
+   * @param from the file that exports it; without it, the only file that exports the name
+   * @throws CommandFailed if the project does not compile, because its types would be wrong
    */
   exportedType(name: string, from?: string): ExportedType {
     this.refuseErrors();
@@ -77,7 +77,7 @@ export class Project {
     const shown = faults.slice(0, SHOWN_ERRORS).map((fault) => `  ${this.describe(fault)}`);
     const count = faults.length === 1 ? 'one error' : `${faults.length} errors`;
     throw new CommandFailed(
-      `${this.config} does not compile under TypeScript ${this.compiler.version}: ${count}, so its types are not to be ` +
+      `${this.config} does not compile under TypeScript ${this.compiler.version}: ${count}, so its types cannot be ` +
         `trusted.\n${shown.join('\n')}`,
     );
   }

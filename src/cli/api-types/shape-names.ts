@@ -1,9 +1,9 @@
 import type { ObjectShape, Recurrence, Shape } from './shape.js';
 
-/** A small type is read more easily where it stands. */
+/** The fewest properties of a named type; a smaller type is easier to read in place. */
 const SMALLEST = 3;
 
-/** The actions and observers that show a row of the consumer's model, whatever else does. */
+/** Paths to a row of the consumer's model: a type on one of them is named after the row, wherever else it occurs. */
 const ROW =
   /^(?:(.+)\.)?(?:actions\.(?:list|retrieve|create|update|patch)\.reply(?:\.results)?|observers\.onInstance\.event\.data)$/;
 
@@ -14,15 +14,15 @@ interface Sighting {
 }
 
 /**
- * Names for the object types that occur more than once, and for those that contain themselves. The names come from where
- * a type occurs, since the server's own are those of entities and classes: `RoomsRow`, `RoomsCreateMessageReply`.
+ * Names for the object types that occur more than once, and for those that contain themselves. Each name comes from the place where its
+ * type occurs, because the server's own names are those of entities and classes: `RoomsRow`, `RoomsCreateMessageReply`.
  */
 export class ShapeNames {
   private readonly sightings = new Map<string, Sighting>();
   private readonly keys = new Map<Shape, string>();
   private readonly names = new Map<string, string>();
 
-  /** @param taken names that mean something else in the file */
+  /** @param taken names with another meaning in the file */
   constructor(root: Shape, taken: readonly string[]) {
     this.visit(root, []);
     const used = new Set(taken);
@@ -39,14 +39,14 @@ export class ShapeNames {
     return this.names.get(this.keyOf(shape));
   }
 
-  /** A type that contains itself always has one. */
+  /** The name of a type that contains itself; it always has one. */
   ofRecurrence(shape: Recurrence): string {
     const name = this.of(shape.of());
     if (name === undefined) throw new TypeError('A type that contains itself got no name.');
     return name;
   }
 
-  /** Every named type, in the order in which they occur. */
+  /** Every named type, in order of first occurrence. */
   all(): { readonly name: string; readonly shape: ObjectShape }[] {
     return [...this.names].flatMap(([key, name]) => {
       const sighting = this.sightings.get(key);
@@ -73,11 +73,11 @@ export class ShapeNames {
     for (const { name, shape: value } of shape.properties) this.visit(value, [...path, name]);
   }
 
-  /** The same for two types that are written alike. */
+  /** A key that is equal for types with the same text. */
   private keyOf(shape: Shape): string {
     const known = this.keys.get(shape);
     if (known !== undefined) return known;
-    // A type inside itself is known by the number that it got here.
+    // A type inside itself is identified by the number that it got here.
     if (shape.kind === 'object') this.keys.set(shape, `#${this.keys.size}`);
     const key = this.write(shape);
     this.keys.set(shape, key);
@@ -115,7 +115,7 @@ function deservesName({ shape, paths, recursive }: Sighting): boolean {
   return recursive || (paths.length > 1 && shape.properties.length >= SMALLEST && !isDeclarationOfMember(shape));
 }
 
-/** An action or an observer: it has a form of its own in the file. */
+/** Whether the type describes an action or an observer, which the file writes in a form of its own. */
 function isDeclarationOfMember({ properties }: ObjectShape): boolean {
   return /^kwargs,(reply,part|event)$/.test(properties.map(({ name }) => name).join());
 }

@@ -3,7 +3,7 @@ import { ShapeNames } from './shape-names.js';
 
 const WIDEST = 110;
 
-/** What stands in the file for `ActionApi` and `ObserverApi` of the server. */
+/** The file's declarations in place of the server's `ActionApi` and `ObserverApi`. */
 const ACTION = `type ActionApi<Kwargs, Reply, Part = never> = {
   readonly kwargs: Kwargs;
   readonly reply: Reply;
@@ -14,9 +14,9 @@ const OBSERVER = `type ObserverApi<Kwargs, Event> = { readonly kwargs: Kwargs; r
 `;
 
 /**
- * Writes a type as a declaration file that imports nothing.
+ * Writes a type as a declaration file without imports.
  *
- * @param name under which the file exports it
+ * @param name the exported name of the type
  */
 export function printDeclarations(root: ObjectShape, name: string): string {
   const names = new ShapeNames(root, [name, 'ActionApi', 'ObserverApi', 'Record']);
@@ -55,7 +55,7 @@ class ShapePrinter {
     }
   }
 
-  /** In brackets where it would read otherwise. */
+  /** The type of an item, in brackets where it needs them. */
   private item(shape: Shape, indent: string): string {
     const printed = this.print(shape, indent);
     const compound = shape.kind === 'union' || shape.kind === 'intersection';
@@ -75,14 +75,14 @@ class ShapePrinter {
     return printed.map((member) => `\n${indent}  | ${member}`).join('');
   }
 
-  /** An action or an observer in short. */
+  /** The short form of an action or an observer; undefined for other types. */
   private form({ properties }: ObjectShape, indent: string): string | undefined {
     if (!properties.every(({ readonly, optional }) => readonly && !optional)) return undefined;
     const names = properties.map(({ name }) => name).join();
     const isObserver = names === 'kwargs,event';
     if (names !== 'kwargs,reply,part' && !isObserver) return undefined;
     const inner = `${indent}  `;
-    // A long union is further in by itself.
+    // A long union indents itself.
     const printed = properties.map(({ shape }) => this.print(shape, shape.kind === 'union' ? indent : inner));
     if (!isObserver && printed[2] === 'never') printed.pop();
     const name = isObserver ? 'ObserverApi' : 'ActionApi';
@@ -116,7 +116,7 @@ function block(comment: readonly string[], indent: string): string {
   return `${indent}/**\n${comment.map((line) => `${indent} * ${line}`.trimEnd()).join('\n')}\n${indent} */\n`;
 }
 
-/** Null and undefined come last; else by their text. */
+/** Sorts by text, with null and undefined last. */
 function byRank(a: string, b: string): number {
   const rank = (text: string) => ['null', 'undefined'].indexOf(text);
   return rank(a) - rank(b) || (a < b ? -1 : 1);

@@ -3,16 +3,16 @@ import { CommandFailed } from '../command.js';
 import type { ObjectShape, Property, Shape, TupleItem } from './shape.js';
 import { isReadonly, linesOfComment } from './symbols.js';
 
-/** The names of the properties that lead to a type. */
+/** The names of the properties on the way to a type. */
 type Path = readonly string[];
 
-/** Deeper than any data. A type that instantiates itself with ever new arguments has no end. */
+/** The deepest nesting; data are never that deep, but a type that instantiates itself with new arguments has no end. */
 const DEEPEST = 40;
 
 /**
- * Reads the shape of a type out of the compiler. The same type gives the same object.
+ * Reads the shape of a type from the compiler. One type gives one object.
  *
- * @throws CommandFailed for what is no value of JSON: a function, a class with methods, a symbol
+ * @throws CommandFailed for a type that JSON cannot show: a function, a class with methods, a symbol
  */
 export class ShapeReader {
   private readonly objects = new Map<ts.Type, ObjectShape | 'being read'>();
@@ -35,7 +35,7 @@ export class ShapeReader {
       return { kind: 'intersection', members: type.types.map((member) => this.read(member, path)) };
     }
     if (type.isIntersection() || this.isObject(type)) return this.object(type, path);
-    throw unwritable(path, `is ${this.nameOf(type)}, which is no value of JSON.`);
+    throw unwritable(path, `is ${this.nameOf(type)}, which JSON cannot show.`);
   }
 
   private isWrittenByCompiler({ flags }: ts.Type): boolean {
@@ -84,7 +84,7 @@ export class ShapeReader {
     const known = this.objects.get(type);
     if (known === 'being read') return { kind: 'recurrence', of: () => this.finished(type) };
     if (known) return known;
-    if (this.isFunction(type)) throw unwritable(path, `is ${this.nameOf(type)}, and a function is no value of JSON.`);
+    if (this.isFunction(type)) throw unwritable(path, `is ${this.nameOf(type)}, and JSON cannot show a function.`);
     this.objects.set(type, 'being read');
     const shape: ObjectShape = {
       kind: 'object',
@@ -114,7 +114,10 @@ export class ShapeReader {
     }));
   }
 
-  /** As declared. Those of a type mapped over mere names come in the order in which the checker met them: then by name. */
+  /**
+   * The properties as declared. Those of a mapped type over plain names are sorted by name, because the checker returns them in the order
+   * in which it met them.
+   */
   private properties(type: ts.Type, path: Path): Property[] {
     const symbols = [...this.checker.getPropertiesOfType(type)];
     if (symbols.some(({ declarations = [] }) => declarations.length === 0)) symbols.sort(byName);
@@ -123,7 +126,7 @@ export class ShapeReader {
       if (symbol.name.startsWith('__@'))
         throw unwritable(path, `is ${this.nameOf(type)}, which has a symbol for a key.`);
       if (this.isFunction(valueType)) {
-        throw unwritable(path, `is ${this.nameOf(type)}: ${symbol.name} is a function, which is no value of JSON.`);
+        throw unwritable(path, `is ${this.nameOf(type)}: ${symbol.name} is a function, which JSON cannot show.`);
       }
       return this.property(symbol, valueType, [...path, symbol.name]);
     });
@@ -140,7 +143,7 @@ export class ShapeReader {
     };
   }
 
-  /** JSON has no undefined: what may be missing is either missing or there. */
+  /** Reads a type without undefined, which JSON does not have: an optional property is either missing or has a value. */
   private readPresent(type: ts.Type, path: Path): Shape {
     const isPresent = ({ flags }: ts.Type) => (flags & this.compiler.TypeFlags.Undefined) === 0;
     return type.isUnion() ? this.union(type.types.filter(isPresent), path) : this.read(type, path);

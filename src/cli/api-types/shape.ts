@@ -1,4 +1,4 @@
-/** A type as it is to be written: expanded, without the names that the server's sources give to its parts. */
+/** A type in the form in which it is written: expanded, without the server's names for its parts. */
 export type Shape = TextShape | ListShape | TupleShape | CompositeShape | ObjectShape | Recurrence;
 
 /** A keyword or a literal. */
@@ -24,7 +24,7 @@ export interface TupleItem {
   readonly shape: Shape;
 }
 
-/** The members of a union are in no order. */
+/** A union or intersection; the members of a union have no order. */
 export interface CompositeShape {
   readonly kind: 'union' | 'intersection';
   readonly members: readonly Shape[];
@@ -36,16 +36,16 @@ export interface ObjectShape {
 }
 
 export interface Property {
-  /** As it is written: an identifier, a quoted text, or `[key: string]` of an index signature. */
+  /** The name in the file's syntax: an identifier, a quoted text, or `[key: string]` of an index signature. */
   readonly name: string;
   readonly readonly: boolean;
   readonly optional: boolean;
-  /** The lines of its comment. */
+  /** The lines of the property's comment. */
   readonly comment: readonly string[];
   readonly shape: Shape;
 }
 
-/** Once more the object inside which this stands. */
+/** The object that contains this place, once more. */
 export interface Recurrence {
   readonly kind: 'recurrence';
   of(): ObjectShape;

@@ -1,11 +1,11 @@
 import type ts from 'typescript-6';
 
-/** The compiler's own mark of a property that a mapped type made readonly: `CheckFlags.Readonly`. */
+/** The compiler's internal flag of a property that a mapped type made readonly: `CheckFlags.Readonly`. */
 const MAPPED_READONLY = 8;
 
 /**
- * Whether a property is readonly. The interface of the compiler does not say it of the properties of mapped types; TypeScript
- * 6 is the last that has this interface, so what is read here stays as it is.
+ * Whether a property is readonly. The compiler's interface does not report it for properties of mapped types. TypeScript 6 is the last
+ * version with this interface, so the internal flag that is read here will not change.
  */
 export function isReadonly(compiler: typeof ts, symbol: ts.Symbol): boolean {
   const { links } = symbol as { links?: { checkFlags?: number } };
@@ -16,8 +16,8 @@ export function isReadonly(compiler: typeof ts, symbol: ts.Symbol): boolean {
 }
 
 /**
- * What the project says above a property, and whether it is deprecated. Not what a package says of its own: that of the
- * framework explains the wire; and `@param` and the like speak of the server's method.
+ * The project's comment on a property, and whether the property is deprecated. Comments from packages are left out, because the framework's
+ * explain the wire; tags such as `@param` are left out, because they describe the server's method.
  */
 export function linesOfComment(compiler: typeof ts, checker: ts.TypeChecker, symbol: ts.Symbol): readonly string[] {
   const isOwn = (declaration: ts.Declaration) => !declaration.getSourceFile().isDeclarationFile;

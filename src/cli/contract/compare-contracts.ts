@@ -5,28 +5,28 @@ import type { JsonSchema } from '../../kwargs/json-schema.js';
 export interface ContractChange {
   /** Whether a client that was written for the old document may fail. */
   readonly isBreaking: boolean;
-  /** What changed: the path and the stream with the action or observer. */
+  /** The subject of the change: the path and the stream with the action or observer. */
   readonly subject: string;
   readonly text: string;
 }
 
-/** Every difference that clients may notice between two AsyncAPI documents of an application. */
+/** Every difference between two AsyncAPI documents of an application that clients may notice. */
 export function compareContracts(before: AsyncApiDocument, after: AsyncApiDocument): readonly ContractChange[] {
   const comparison = new Comparison(before, after);
   comparison.run();
   return comparison.changes;
 }
 
-/** Who sends the values: what one side accepts more of is safe, what the other side is sent more of is not. */
+/** The sender of the values. If the receiver accepts more, the change is safe; if the sender may send more, it is not. */
 type Sender = 'client' | 'server';
 
-/** Where in a frame the comparison is. */
+/** The place in a frame that is compared. */
 interface Place {
   readonly subject: string;
   readonly sender: Sender;
-  /** `the reply`; empty for what clients send. */
+  /** `the reply`; empty for frames that clients send. */
   readonly frame: string;
-  /** `data.lines[].text` */
+  /** The path in the frame, such as `data.lines[].text`. */
   readonly path: string;
 }
 
@@ -36,7 +36,7 @@ const asCondition = ['pattern', 'format', 'multipleOf', 'uniqueItems', 'allOf'];
 
 class Comparison {
   readonly changes: ContractChange[] = [];
-  /** Pairs of named schemas that are being compared: schemas may contain themselves. */
+  /** Pairs of named schemas that are being compared, because schemas may contain themselves. */
   readonly #open = new Set<string>();
 
   constructor(
@@ -60,7 +60,7 @@ class Comparison {
   }
 
   #compareOperation(name: string, before: AsyncApiOperation): void {
-    // The path says it of all that is in it.
+    // The removed path is reported already, for everything in it.
     if (!this.after.channels[channelOf(before)]) return;
     const renamed = this.#renamed(name, before);
     const after = this.after.operations[name] ?? renamed;
@@ -80,7 +80,7 @@ class Comparison {
     this.#compareMessages(before, after, subject);
   }
 
-  /** An action that still answers to its former name. */
+  /** The action with its former name as an alias, if there is one. */
   #renamed(name: string, before: AsyncApiOperation): AsyncApiOperation | undefined {
     if (this.after.operations[name]) return undefined;
     return Object.values(this.after.operations).find(
@@ -207,7 +207,7 @@ class Comparison {
     const { properties: was = {}, required: neededBefore = [] } = before;
     const { properties: is = {}, required: neededAfter = [] } = after;
     for (const [name, schema] of Object.entries(was)) {
-      // The action of a frame is what it is compared by.
+      // Frames are compared by their action, so the action itself is not compared.
       if (name === 'action' && place.path === '') continue;
       const inner = at(place, name);
       const other = is[name];
@@ -246,12 +246,12 @@ class Comparison {
     if (gained.length > 0 && was.length > 0) this.#widened(place, `accepts ${more} too`, `may be ${more} now`);
   }
 
-  /** Fewer values than before: breaking for what clients send. */
+  /** Reports fewer values than before, which is breaking for values that clients send. */
   #narrowed(place: Place, ofClient: string, ofServer: string): void {
     this.#says(place.sender === 'client', place, ofClient, ofServer);
   }
 
-  /** More values than before: breaking for what clients are sent. */
+  /** Reports more values than before, which is breaking for values that clients receive. */
   #widened(place: Place, ofClient: string, ofServer: string): void {
     this.#says(place.sender === 'server', place, ofClient, ofServer);
   }
@@ -272,7 +272,7 @@ function at(place: Place, name: string): Place {
   return { ...place, path: name === '[]' ? `${path}[]` : path === '' ? name : `${path}.${name}` };
 }
 
-/** Behind a demultiplexer frames are wrapped, which is the path's matter and no message's. */
+/** The schema of the payload. The envelope of a demultiplexer belongs to the path, not to the message. */
 function payloadOf({ payload }: AsyncApiMessage): JsonSchema {
   const { stream, payload: inner } = payload.properties ?? {};
   return stream && inner ? inner : payload;

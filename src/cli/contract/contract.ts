@@ -8,7 +8,7 @@ const DESCRIPTION =
   'Compares two AsyncAPI documents as `signalbox asyncapi` writes them, and lists each change. Exit code 1 if a client that ' +
   'was written for the old one may fail with the new one.';
 
-/** `signalbox contract diff OLD NEW`: what changed for clients. */
+/** `signalbox contract diff OLD NEW`: lists changes that clients may notice. */
 export const contract: AddCommand = (program, terminal) => {
   program
     .command('contract')
@@ -38,7 +38,9 @@ async function read(path: string, { folder }: Terminal): Promise<AsyncApiDocumen
   });
   const document = parse(text);
   if (isDocument(document)) return document;
-  throw new CommandFailed(`${path} is no AsyncAPI 3 document in JSON. Write one: npx signalbox asyncapi --out ${path}`);
+  throw new CommandFailed(
+    `${path} is not an AsyncAPI 3 document in JSON. Write one: npx signalbox asyncapi --out ${path}`,
+  );
 }
 
 function parse(text: string): unknown {

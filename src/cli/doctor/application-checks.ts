@@ -8,13 +8,19 @@ import type { App } from '../../server/app.js';
 import { defaultSettings } from '../../settings.js';
 import type { Check, Finding } from './check.js';
 
-/** How long a database server, or the server of a channel layer, may take to answer, in milliseconds. */
+/** How long a database server, or a channel layer's server, may take to answer, in milliseconds. */
 const PATIENCE = 5_000;
 
-/** What start-up refuses is found here: captive dependencies, providers without a decorator, contradicting options. */
+/** Reports what start-up refuses: captive dependencies, providers without a decorator, contradicting options. */
 export const applicationIsPutTogether: Check = ({ app }) => {
   if (!(app instanceof Error)) return [];
-  return [{ severity: 'error', text: app.message, remedy: 'Mend it, build, and ask again: other checks need it.' }];
+  return [
+    {
+      severity: 'error',
+      text: app.message,
+      remedy: 'Correct it, build, and run the doctor again: other checks need it.',
+    },
+  ];
 };
 
 export const observersHaveGroups = ofApplication((app) => {
@@ -31,7 +37,10 @@ export const observersHaveGroups = ofApplication((app) => {
   }));
 });
 
-/** An entity in a file that is not imported is not even defined; so the sources are read. */
+/**
+ * Finds entities that the ORM does not discover. It reads the sources, because an entity in a file that is not imported is not even
+ * defined.
+ */
 export const entitiesAreDiscovered: Check = async ({ app, folder }) => {
   if (app instanceof Error) return [];
   const known = new Set([...app.orm.em.getMetadata().getAll().values()].map(({ className }) => className));
@@ -74,14 +83,14 @@ export const databaseAnswers: Check = async ({ app }) => {
   }
 };
 
-/** An application that is not started has sent nothing, so its layer may be closed behind the question. */
+/** Checks the channel layer and closes it: an application that was not started has sent nothing. */
 export const channelLayerAnswers: Check = async ({ app }) => {
   if (app instanceof Error) return [];
   const { channelLayer } = app;
-  // The application may have another copy of the framework, whose classes are not ours.
+  // The application may have another copy of the framework, with other classes.
   const layer = channelLayer.constructor.name;
   if (layer === 'InMemoryChannelLayer') return [inMemoryFinding(app)];
-  // What keeps the database from answering is told by another check, and needs no second error.
+  // Another check reports an unreachable database.
   if (layer === 'NotifyChannelLayer' && !(await hasDatabase(app))) return [];
   try {
     await within(PATIENCE, channelLayer.check());
@@ -104,7 +113,7 @@ export const channelLayerAnswers: Check = async ({ app }) => {
 
 function inMemoryFinding(app: App): Finding {
   const text = 'The channel layer is InMemoryChannelLayer, which reaches this process only.';
-  // An application without entities does not use its database, which may be no server at all.
+  // An application without entities does not use its database, which may not exist.
   if (isEmbedded(app.orm) || !usesDatabase(app.orm)) return { severity: 'ok', text };
   return {
     severity: 'note',
@@ -125,7 +134,7 @@ async function hasDatabase({ orm }: App): Promise<boolean> {
   }
 }
 
-/** The log is for observers: without any the application needs none. */
+/** Checks the change log, which only observers need. */
 async function changeLogFindings(app: App): Promise<readonly Finding[]> {
   const hasObservers = app
     .describe()
@@ -153,7 +162,7 @@ export const schemaOfFrameworkIsIgnored = ofApplication((app) => {
   return [
     {
       severity: 'warning',
-      text: 'MikroORM takes the tables of Signalbox, in the schema "signalbox", for its own: a schema update or a new migration would drop them.',
+      text: 'MikroORM treats the tables of Signalbox, in the schema "signalbox", as its own: a schema update or a new migration would drop them.',
       remedy: "Leave them out: MikroORM.init({ schemaGenerator: { ignoreSchema: ['signalbox'] } }).",
     },
   ];
@@ -178,7 +187,7 @@ export const originsAreLimited = ofApplication(({ settings: { origins, trustedPr
     })),
 ]);
 
-/** A limit that is this many times its default hardly limits. */
+/** A limit that is this many times its default hardly limits anything. */
 const FAR = 20;
 
 export const limitsAreThere = ofApplication(({ settings }) => {
@@ -196,7 +205,7 @@ export const limitsAreThere = ofApplication(({ settings }) => {
     {
       severity: 'warning',
       text: `These limits are more than ${FAR} times their default: ${loose.join(', ')}.`,
-      remedy: 'Lower them to what your clients need: one client may take the process from all others.',
+      remedy: 'Lower them to what your clients need: a single client may use up the process.',
     },
   ];
 });
@@ -216,7 +225,7 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** Says nothing where the application cannot be loaded; another check does. */
+/** Reports nothing if the application cannot be loaded, which another check reports. */
 function ofApplication(check: (app: App) => readonly Finding[]): Check {
   return ({ app }) => (app instanceof Error ? [] : check(app));
 }

@@ -23,7 +23,7 @@ import {
   typescriptIsNewEnough,
 } from './installation-checks.js';
 
-/** In the order in which their findings are printed. */
+/** The checks, in the order in which their findings are printed. */
 const checks: readonly Check[] = [
   nodeIsNewEnough,
   signalboxIsInstalled,
@@ -48,7 +48,7 @@ const DESCRIPTION =
   'Looks at the installation and the built application, and prints what is wrong with each, and what to do about it. The ' +
   'application is not started. The exit code is 1 where there is an error.';
 
-/** `signalbox doctor`: what is wrong, and the way out. */
+/** `signalbox doctor`: prints what is wrong, and the remedies. */
 export const doctor: AddCommand = (program, terminal) => {
   program
     .command('doctor')

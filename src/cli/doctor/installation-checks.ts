@@ -60,7 +60,10 @@ export const ormPackagesAreOfOneVersion: Check = ({ folder }) => {
   );
 };
 
-/** Two copies of a package have two sets of classes: metadata and container tokens of one mean nothing to the other. */
+/**
+ * Checks that no package is installed twice. Two copies have two sets of classes: the metadata and container tokens of one mean nothing to
+ * the other.
+ */
 export const peersAreThereOnce: Check = ({ folder }) => {
   const signalbox = findPackage('signalbox', folder);
   if (!signalbox) return [];
@@ -81,7 +84,9 @@ export const peersAreThereOnce: Check = ({ folder }) => {
   });
 };
 
-/** What the process has loaded with the application, or by itself; what start-up refuses for it is told by another check. */
+/**
+ * Checks the packages that the process has loaded, with the application or without. Another check reports what start-up refuses for them.
+ */
 export const packagesAreLoadedOnce: Check = ({ app, folder }) => {
   if (app instanceof Error || findPackage('signalbox', folder)?.folder !== ownFolder) return [];
   const signalboxes = [ownFolder, ...otherSignalboxes()];
@@ -94,14 +99,14 @@ export const packagesAreLoadedOnce: Check = ({ app, folder }) => {
   ];
 };
 
-/** Of the packages whose copies know nothing of each other, a module that each copy loads. */
+/** For each package whose copies do not know each other, a module that every copy loads. */
 const entryModules = [
   ['tsyringe', 'dist/cjs/index.js'],
   ['class-transformer', 'cjs/index.js'],
   ['class-validator', 'cjs/index.js'],
 ] as const;
 
-/** Names the folders in the order in which they were loaded: that of the application's own copy comes first. */
+/** The folders of copies, in the order in which they were loaded: the application's own copy comes first. */
 function loadedTwice(
   name: string,
   folders: readonly string[],
@@ -116,7 +121,7 @@ function loadedTwice(
 const unfitRunners =
   /(^|[\s/])(tsx|esbuild-register|esno|vite-node|node --experimental-(?:strip|transform)-types|node(?= (?:\S+ )*\S+\.m?ts))(\s|$)/;
 
-/** They compile without the types of parameters and properties, which the container and the decorators read. */
+/** Checks the scripts' compilers: some leave out the types of parameters and properties, which the container and the decorators read. */
 export const scriptsCompileWithMetadata: Check = ({ manifest }) => {
   const { scripts = {} } = manifest as { readonly scripts?: Readonly<Record<string, string>> };
   return Object.entries(scripts).flatMap(([name, script]) => {
@@ -129,7 +134,7 @@ export const scriptsCompileWithMetadata: Check = ({ manifest }) => {
       );
     }
     return warning(
-      `The script "${name}" uses ${runner}, which emits no decorator metadata: classes are built without what they ask for.`,
+      `The script "${name}" uses ${runner}, which emits no decorator metadata: the container passes nothing to constructors.`,
       'Compile with tsc and run the result: tsc -b && node dist/main.js',
     );
   });
@@ -148,7 +153,7 @@ export const metadataIsEmitted: Check = async ({ folder }) => {
   );
 };
 
-/** Compares dotted numbers; what comes after a hyphen does not count. */
+/** Compares dotted version numbers; a suffix after a hyphen does not count. */
 function isAtLeast(version: string, wanted: string): boolean {
   const numbersOf = (text: string): number[] => (text.split('-')[0] ?? '').split('.').map(Number);
   const [found, needed] = [numbersOf(version), numbersOf(wanted)];

@@ -3,21 +3,21 @@ import { join } from 'node:path';
 import { CommandFailed } from '../command.js';
 import type { Names } from './names.js';
 
-/** What is read of an entity's source file: enough to show its columns and to make a row for a spec. */
+/** Facts that are read from an entity's source file: enough to show its columns and to make a row for a spec. */
 export interface EntitySource {
   readonly names: Names;
   readonly key: string;
-  /** The key, and what is neither hidden nor a collection, in their order. */
+  /** The key and the properties that are neither hidden nor collections, in order. */
   readonly fields: readonly string[];
-  /** Code of a value for each column that has to be given; undefined where one is a relation. */
+  /** Source code of a value for each required column; undefined if one of them is a relation. */
   readonly required: ReadonlyMap<string, string> | undefined;
 }
 
-/** A column's decorator with its options, then its member with what is said of it up to the end of the line. */
+/** A column's decorator with its options, then its member with the rest of the line. */
 const member =
   /@(PrimaryKey|Property|Enum|ManyToOne|OneToOne)\(((?:(?!@(?:PrimaryKey|Property|Enum|ManyToOne|OneToOne)\()[\s\S])*?)\)\s*\n\s*(\w+)([^\n]*)/g;
 
-/** Code of a value by the type of a column. JSON, as a client would send it. */
+/** Source code of a sample value by the type of a column, as JSON that a client would send. */
 const samples: ReadonlyArray<readonly [type: RegExp, value: string]> = [
   [/^(string|text|varchar|character)/, "'some text'"],
   [/^(integer|int|smallint|tinyint|number|float|double)/, '1'],
@@ -32,16 +32,16 @@ export function entityPath({ kebab }: Names): string {
   return `src/entities/${kebab}.ts`;
 }
 
-/** @throws CommandFailed where there is no such entity */
+/** @throws CommandFailed if there is no such entity */
 export async function readEntity(folder: string, names: Names): Promise<EntitySource> {
   const found = await findEntity(folder, names);
   if (found) return found;
   throw new CommandFailed(
-    `${entityPath(names)} is not there. Make the entity first: signalbox make:model ${names.pascal}`,
+    `${entityPath(names)} does not exist. Make the entity first: signalbox make:model ${names.pascal}`,
   );
 }
 
-/** Undefined where there is no such entity. */
+/** Reads an entity; undefined if there is no such entity. */
 export async function findEntity(folder: string, names: Names): Promise<EntitySource | undefined> {
   const text = await readFile(join(folder, entityPath(names)), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;

@@ -14,16 +14,16 @@ interface MakeOptions {
   readonly dryRun?: boolean;
 }
 
-/** What a command writes. */
+/** The files that a command writes. */
 interface Change {
   /** Path -> text of each new file. */
   readonly files: Readonly<Record<string, string>>;
   readonly registrations?: readonly Registration[];
 }
 
-/** A file that has to know of the new ones. Where it is not as expected, its owner pastes the lines. */
+/** A file that has to list the new ones. If it is not in the expected form, the user has to paste the lines. */
 interface Registration {
-  /** Undefined where it was not found. */
+  /** Undefined if the file was not found. */
   readonly path: string | undefined;
   readonly edit: Edit;
   readonly lines: readonly string[];
@@ -31,7 +31,7 @@ interface Registration {
 
 type Make = (names: Names, options: MakeOptions, folder: string) => Promise<Change>;
 
-/** `signalbox make:consumer Note` and its like. */
+/** The commands `signalbox make:consumer Note`, `make:entity` and so on. */
 export const makeCommands: AddCommand = (program, terminal) => {
   add(program, terminal, 'model', 'an entity, its migration and its spec', makeModel);
   add(program, terminal, 'serializer', 'a serializer of an entity, with its spec', makeSerializer, '--model');
@@ -112,7 +112,7 @@ async function makeModel(names: Names): Promise<Change> {
   };
 }
 
-/** Migrations are applied in the order of the list; the numbers only show it. */
+/** The next number of a migration's name. Migrations run in the order of their list; the numbers only show it. */
 function nextNumber(text: string): string {
   const numbers = [...text.matchAll(/name: '(\d{4})-/g)].map(([, number]) => Number(number));
   return String(Math.max(0, ...numbers) + 1).padStart(4, '0');
@@ -131,7 +131,7 @@ function serializerFiles(entity: EntitySource): Change['files'] {
   };
 }
 
-/** Undefined where the serializer is there already. */
+/** The serializer's file; undefined if it exists. */
 function missingSerializer(entity: EntitySource, folder: string): Change['files'] | undefined {
   const { kebab, plural } = entity.names;
   return existsSync(join(folder, `src/${plural.kebab}/${kebab}-serializer.ts`)) ? undefined : serializerFiles(entity);
@@ -158,7 +158,7 @@ async function makeConsumer(names: Names, options: MakeOptions, folder: string):
 async function makeObserver(names: Names, options: MakeOptions, folder: string): Promise<Change> {
   const { model } = options;
   const entity = await readEntity(folder, namesOf(model ?? names.pascal));
-  // `make:observer Task` observes tasks beside the TaskConsumer.
+  // `make:observer Task` makes an observer beside the TaskConsumer.
   const own = model === undefined ? namesOf(`${names.pascal}Events`) : names;
   const isGuarded = await usesPermissions(folder);
   const place = entity.names.plural.kebab;
@@ -181,7 +181,7 @@ async function makePermission(names: Names): Promise<Change> {
   };
 }
 
-/** A function that makes the application of an ORM and nothing else; further parameters have defaults or a question mark. */
+/** A function that makes the application from an ORM alone; its further parameters have defaults or a question mark. */
 const applicationOfOrm = /^export function createApplication\(\s*\w+: MikroORM,?\s*(?:\)|\w+(?:\?:|: [^=,)]+ = ))/m;
 
 async function makeSpec(names: Names, _options: MakeOptions, folder: string): Promise<Change> {
@@ -189,7 +189,7 @@ async function makeSpec(names: Names, _options: MakeOptions, folder: string): Pr
   return { files: { [`spec/${names.kebab}.spec.ts`]: stubs.specStub(names, path?.replace(/\.ts$/, '.js')) } };
 }
 
-/** The route in which the consumer becomes a stream. */
+/** Adds the consumer as a stream to the route. */
 async function stream(
   { pascal, kebab, plural }: Names,
   place: string,
@@ -216,7 +216,7 @@ function specifier(from: string, target: string): string {
   return path.startsWith('.') ? path : `./${path}`;
 }
 
-/** A new consumer of an application that has rights is not open to everyone. */
+/** Whether the application uses permissions: then a new consumer must not be open to everyone. */
 async function usesPermissions(folder: string): Promise<boolean> {
   for (const path of await sources(folder)) {
     if (/^@Permissions\(/m.test(await readFile(join(folder, path), 'utf8'))) return true;
@@ -224,7 +224,7 @@ async function usesPermissions(folder: string): Promise<boolean> {
   return false;
 }
 
-/** The only file of src/ whose text is so. */
+/** The only file of src/ that matches a pattern. */
 async function fileWith(folder: string, pattern: RegExp): Promise<string | undefined> {
   const found: string[] = [];
   for (const path of await sources(folder)) {

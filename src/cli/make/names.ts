@@ -1,6 +1,6 @@
 import { UsageError } from '../command.js';
 
-/** One name in every spelling: `ToDoItem`, `toDoItem`, `to-do-item`, `to_do_item`, `to do item`. */
+/** One name in each spelling: `ToDoItem`, `toDoItem`, `to-do-item`, `to_do_item`, `to do item`. */
 export interface Name {
   readonly pascal: string;
   readonly camel: string;
@@ -15,8 +15,8 @@ export interface Names extends Name {
 }
 
 /**
- * @param typed in any spelling
- * @param suffix of the class, which may be typed and is left out: `NoteConsumer` is `Note`
+ * @param typed the name in any spelling
+ * @param suffix of the class, which is left out of the name: `NoteConsumer` is `Note`
  */
 export function namesOf(typed: string, suffix = ''): Names {
   const words = typed

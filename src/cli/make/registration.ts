@@ -1,7 +1,7 @@
-/** An edit of a source file that may not be possible, because the file is written otherwise than the template's. */
+/** An edit of a source file. It returns undefined if the file is not written in the template's form. */
 export type Edit = (text: string) => string | undefined;
 
-/** Adds an import behind the last one. */
+/** Adds an import after the last one. */
 export function withImport(text: string, statement: string): string {
   if (text.includes(statement)) return text;
   const last = [...text.matchAll(/^import\b[^;]*;\n/gm)].at(-1);
@@ -10,10 +10,10 @@ export function withImport(text: string, statement: string): string {
 }
 
 /**
- * Adds an element to a list that is written out: `entities = [Task]` or `demultiplexer({ tasks: TaskConsumer })`.
+ * Adds an element to a literal list: `entities = [Task]` or `demultiplexer({ tasks: TaskConsumer })`.
  *
- * @param opening what the list begins with; it has to be there once
- * @returns undefined where the list is not found, or is more than a flat one
+ * @param opening the beginning of the list, which has to occur once
+ * @returns undefined if the list is not found, or is not flat
  */
 export function withElement(text: string, opening: RegExp, closing: ']' | '}', element: string): string | undefined {
   const [found, ...others] = [...text.matchAll(new RegExp(opening, 'g'))];
@@ -33,7 +33,7 @@ export function withElement(text: string, opening: RegExp, closing: ']' | '}', e
   return `${text.slice(0, start)}${written}${text.slice(end)}`;
 }
 
-/** Where the bracket closes that was opened before `start`. */
+/** The index of the bracket that closes the one opened before `start`. */
 function endOf(text: string, start: number, closing: ']' | '}'): number | undefined {
   let depth = 0;
   for (let at = start; at < text.length; at += 1) {

@@ -2,8 +2,8 @@ import type { EntitySource } from './entity-source.js';
 import type { Names } from './names.js';
 
 /**
- * The texts of the files that `signalbox make:…` writes. Each is what a person would write by hand in the layout of the
- * templates: `src/<plural>/`, `src/entities/`, `src/permissions/`, and the same below `spec/`.
+ * The texts of the files that `signalbox make:…` writes. They are what a person would write by hand in the layout of the templates:
+ * `src/<plural>/`, `src/entities/`, `src/permissions/`, and the same folders below `spec/`.
  */
 
 export function entityStub({ pascal }: Names): string {
@@ -76,7 +76,7 @@ export function serializerStub({ names: { pascal, kebab }, key, fields }: Entity
 import { injectable } from 'tsyringe';
 import { ${pascal} } from '../entities/${kebab}.js';
 
-/** What clients are shown of ${pascal}, and what they may send. */
+/** The fields of ${pascal} that clients see, and may send. */
 @injectable()
 export class ${pascal}Serializer extends ModelSerializer(${pascal}, {
   fields: [${fields.map(quoted).join(', ')}],
@@ -134,7 +134,7 @@ ${isGuarded ? '  Permissions,\n' : ''}  Retrieve,
 import { ${model.pascal} } from '../entities/${model.kebab}.js';
 import { ${model.pascal}Serializer } from '../${model.plural.kebab}/${model.kebab}-serializer.js';
 
-/** What clients may do with ${text === model.text ? model.plural.text : `${model.plural.text}, as ${text}`}. What is not mixed in does not exist. */
+/** The actions of clients on ${text === model.text ? model.plural.text : `${model.plural.text}, as ${text}`}. Mixins that are not listed here do not exist. */
 @Consumer()
 ${isGuarded ? '@Permissions(IsAuthenticated)\n' : ''}export class ${pascal}Consumer extends mix(
   ModelConsumer(${model.pascal}, { serializer: ${model.pascal}Serializer }),
@@ -214,7 +214,7 @@ import { injectable } from 'tsyringe';
 /** Use it as \`@Permissions(${pascal})\` on a consumer, or in \`permissions\` of an action. Its constructor may be injected. */
 @injectable()
 export class ${pascal} implements Permission {
-  /** Asked before each action, and again before each event, since the answer may have changed. */
+  /** Called before each action, and again for subscriptions, because the answer may have changed. */
   async hasPermission({ scope }: ActionContext): Promise<boolean> {
     return scope.identity !== undefined;
   }
@@ -284,16 +284,16 @@ export class Follow${model.pascal} {
   ${model.camel}?: number;
 }
 
-/** Sends what is created, changed and deleted of ${model.plural.text}. */
+/** Sends events of ${model.plural.text} that are created, changed or deleted. */
 @Consumer()
 ${isGuarded ? '@Permissions(IsAuthenticated)\n' : ''}export class ${pascal}Consumer extends ApiConsumer {
-  /** From here on the client receives the changes. \`unsubscribe\` with the same request id ends it. */
+  /** Subscribes the client to the changes. \`unsubscribe\` with the same request id ends that. */
   @Action({ status: 201 })
   async follow(wanted: Follow${model.pascal}, context: ActionContext) {
     await this.subscribe(this.on${model.pascal}, wanted, context);
   }
 
-  /** Called for each committed change that concerns a subscription, and for nothing that was rolled back. */
+  /** Called for each committed change that concerns a subscription, never for one that was rolled back. */
   @ModelObserver(() => ${model.pascal}, { serializer: ${model.pascal}Serializer })
   async on${model.pascal}(event: ModelEvent<${model.pascal}Serializer>, subscription: Subscription<Follow${model.pascal}>) {
     await subscription.send(event);
@@ -390,7 +390,7 @@ describe('${text}', () => {
 `;
 }
 
-/** A spec of a consumer on a route of its own, without the rest of the application. */
+/** The spec of a consumer on a route of its own, without the rest of the application. */
 function consumerSpec(
   { pascal, kebab }: Names,
   folder: string,
@@ -434,13 +434,13 @@ function quoted(text: string): string {
   return `'${text}'`;
 }
 
-/** As a client sends it. */
+/** The values as JSON that a client sends. */
 function jsonOf(values: ReadonlyMap<string, string>): string {
   const entries = [...values].map(([name, value]) => `${name}: ${value}`);
   return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
 }
 
-/** As the entity has it: dates are dates. */
+/** The values as an entity holds them: dates are dates. */
 function codeOf(values: ReadonlyMap<string, string>): string {
   return jsonOf(
     new Map([...values].map(([name, value]) => [name, value.replace(/^('\d{4}-.*T.*')$/, 'new Date($1)')])),

@@ -27,7 +27,7 @@ const DESCRIPTION =
 
 const FRAMEWORK = 'the Signalbox to depend on: a version, a tarball or a folder (default: this version)';
 
-/** `signalbox new my-app`: from nothing to an application that runs. */
+/** `signalbox new my-app`: makes an application that runs. */
 export const newApplication: AddCommand = (program, terminal) => {
   program
     .command('new')
@@ -45,7 +45,7 @@ export const newApplication: AddCommand = (program, terminal) => {
     .action((folder: string | undefined, options: NewOptions) => create(folder, options, terminal));
 };
 
-/** The default is named and not set: what no option says may still be asked. */
+/** An option. Its default is shown, not set, so that the command can ask for options that were left out. */
 function option(flags: string, about: string, choices: readonly string[], usual: string): Option {
   return new Option(flags, `${about} (default: ${usual})`).choices(choices);
 }
@@ -77,7 +77,7 @@ async function create(given: string | undefined, options: NewOptions, terminal: 
   terminal.out(next(path, packageManager, database, options));
 }
 
-/** Also the package's name, so npm's rules hold. */
+/** The name of the folder and of the package, so npm's rules apply. */
 function checkedName(name: string): string {
   if (/^[a-z\d][a-z\d._-]*$/.test(name) && name.length <= 214) return name;
   throw new UsageError(
@@ -101,7 +101,7 @@ async function checkEmpty(folder: string, typed: string): Promise<void> {
   );
 }
 
-/** Asks until the answer is a choice. Without a person the answer is the default. */
+/** Asks until the answer is a choice. Without a user at the terminal, it takes the default. */
 async function choose<Choices extends Readonly<Record<string, string>>>(
   what: string,
   choices: Choices,
@@ -118,18 +118,18 @@ async function choose<Choices extends Readonly<Record<string, string>>>(
   }
 }
 
-/** A command that failed, and what to say of it. */
+/** A command that failed, and the advice for the user. */
 interface FailedStep {
   readonly command: readonly string[];
   readonly reason: string;
 }
 
-/** Not inside of another repository, which has the new files already. */
+/** Makes a git repository, unless the folder is in another repository, which has the new files already. */
 async function initialiseGit(folder: string, terminal: Terminal): Promise<readonly FailedStep[]> {
   const quiet = { env: terminal.env, err: () => undefined };
   const isInside = await runProgram(['git', 'rev-parse', '--is-inside-work-tree'], folder, quiet);
-  if (isInside === undefined) terminal.err('There is no git, so no repository was made.\n');
-  else if (isInside === 0) terminal.err('The folder belongs to a git repository already.\n');
+  if (isInside === undefined) terminal.err('git is not installed, so no repository was made.\n');
+  else if (isInside === 0) terminal.err('The folder already belongs to a git repository.\n');
   else {
     const command = ['git', 'init', '--quiet', '--initial-branch=main'];
     const code = await runProgram(command, folder, terminal);
@@ -172,7 +172,7 @@ function indented(commands: readonly string[]): string {
   return commands.map((command) => `  ${command}`).join('\n');
 }
 
-/** One line for each choice. */
+/** The choices, one per line. */
 function listed(choices: Readonly<Record<string, string>>): string {
   return Object.entries(choices)
     .map(([name, about]) => `  ${name.padEnd(12)}${about}\n`)

@@ -1,4 +1,4 @@
-/** The package managers that an application can be made for, and what is different with each. */
+/** The package managers that an application can use, and their differences. */
 export const packageManagers = {
   npm: { install: ['npm', 'install', '--no-audit', '--no-fund'], run: 'npm run', lockFile: 'package-lock.json' },
   pnpm: { install: ['pnpm', 'install'], run: 'pnpm', lockFile: 'pnpm-lock.yaml' },
@@ -10,13 +10,13 @@ export type PackageManager = keyof typeof packageManagers;
 
 export const packageManagerNames = Object.keys(packageManagers) as readonly PackageManager[];
 
-/** Each package manager names itself in the environment of what it runs: `pnpm/10.1.0 npm/? node/v24.0.0 linux x64`. */
+/** The package manager that runs this process. Each one names itself in the environment: `pnpm/10.1.0 npm/? node/v24.0.0 linux x64`. */
 export function detectedPackageManager(env: NodeJS.ProcessEnv): PackageManager {
   const [name] = (env['npm_config_user_agent'] ?? '').split('/');
   return packageManagerNames.find((known) => known === name) ?? 'npm';
 }
 
-/** How the image of an application installs and prunes its packages, and which files say how, besides the lock file. */
+/** How the image of an application installs and prunes its packages, and the files that it needs for that, besides the lock file. */
 interface ImageSteps {
   readonly install: string;
   readonly prune: string;
@@ -31,7 +31,7 @@ const inImage: Readonly<Record<PackageManager, ImageSteps>> = {
     settings: 'pnpm-workspace.yaml',
   },
   yarn: {
-    // The image has Yarn 1, under the same name.
+    // The image has Yarn 1, under the same command.
     install: 'npm install --global --force @yarnpkg/cli-dist && yarn install --immutable',
     prune: 'yarn workspaces focus --production',
     settings: '.yarnrc.yml',

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { ownManifest } from '../own-manifest.js';
 import { dockerfile, type PackageManager } from './package-manager.js';
 
-/** What an application begins with. */
+/** The applications to begin with. */
 export const templates = {
   minimal: 'a list of tasks, live in every tab: one entity, one consumer, one page',
   chat: 'the sample app: accounts, rooms, private rooms, and who is inside',
@@ -23,7 +23,7 @@ export interface ApplicationChoices {
   readonly template: Template;
   readonly database: Database;
   readonly packageManager: PackageManager;
-  /** What package.json says of Signalbox: a version, a tarball or a folder. */
+  /** Signalbox in package.json: a version, a tarball or a folder. */
   readonly framework: string;
 }
 
@@ -31,7 +31,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const chat = join(root, 'sample-app');
 const minimal = join(root, 'templates/minimal');
 
-/** What every application has of the sample app. The template `minimal` is the rest of one. */
+/** Files that every application takes from the sample app. The template `minimal` has the other files of its own. */
 const shared = [
   '.dockerignore',
   '.env.example',
@@ -52,16 +52,19 @@ const shared = [
   'src/tsconfig.json',
 ];
 
-/** esbuild's install script makes its command start faster, and nothing else. pnpm fails where a script is neither allowed nor refused. */
+/** esbuild's install script only makes its command start faster. pnpm fails if a script is neither allowed nor refused. */
 const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 
-/** What only the embedded database needs: its driver, and the files that its first start loads. */
+/** Packages that only the embedded database needs: its driver, and the files for its first start. */
 const ofEmbeddedDatabase = ['@mikro-orm/pglite', '@electric-sql/pglite-prepopulatedfs'];
 
-/** What a build, an installation or a start of the sample app leaves in its folder. */
+/** Files that a build, an installation or a start of the sample app leaves in its folder. */
 const made = /^(node_modules|dist|data|\.env|.*\.tsbuildinfo)$/;
 
-/** Of the repository alone: an example whose database is that of the framework's specs, and a spec that takes long. package.json leaves them out, too. */
+/**
+ * Files that only the repository needs: an example that uses the database of the framework's specs, and a slow spec. package.json leaves
+ * them out too.
+ */
 const ofRepository = ['src/cluster', 'spec/cluster', 'spec/cluster.spec.ts', 'spec/silent-sockets.spec.ts'].map(
   (path) => join(chat, path),
 );
@@ -69,10 +72,10 @@ const ofRepository = ['src/cluster', 'spec/cluster', 'spec/cluster.spec.ts', 'sp
 const ignored = ['node_modules/', 'dist/', 'data/', '.env'];
 
 /**
- * Lays the files of an application into a folder.
+ * Copies the files of an application into a folder.
  *
  * @param name the name in its package.json
- * @returns how many files there are
+ * @returns the number of files
  */
 export async function copyTemplate(folder: string, name: string, choices: ApplicationChoices): Promise<number> {
   await mkdir(folder, { recursive: true });
@@ -87,7 +90,7 @@ export async function copyTemplate(folder: string, name: string, choices: Applic
   await writeFile(join(folder, '.gitignore'), lines(ignored));
   await writeFile(join(folder, 'Dockerfile'), dockerfile(choices.packageManager));
   if (choices.packageManager === 'pnpm') await writeFile(join(folder, 'pnpm-workspace.yaml'), PNPM_SETTINGS);
-  // The default of Yarn, Plug'n'Play, hides packages from tools that look for them in node_modules.
+  // Yarn's default, Plug'n'Play, hides packages from tools that look for them in node_modules.
   if (choices.packageManager === 'yarn') await writeFile(join(folder, '.yarnrc.yml'), 'nodeLinker: node-modules\n');
   return (await filesIn(folder)).length;
 }
@@ -97,7 +100,7 @@ function copy(from: string, to: string): Promise<void> {
   return cp(from, to, { recursive: true, filter: isWanted });
 }
 
-/** The application bears its own name, wherever the template names itself. */
+/** Replaces the template's name by the application's. */
 async function rename(folder: string, template: Template, name: string): Promise<void> {
   const title = titleOf(name);
   for (const path of await filesIn(folder)) {
@@ -105,7 +108,7 @@ async function rename(folder: string, template: Template, name: string): Promise
     const renamed = text
       .replaceAll(`signalbox-${template}`, name)
       .replaceAll(`Signalbox ${titleOf(template)}`, title)
-      // In the repository the sources of the framework are compiled together with the template.
+      // In the repository the template's project refers to the sources of the framework.
       .replace(/,\s*"references": \[[^\]]*"\.\.\/\.\.\/src[^\]]*\]/, '');
     if (renamed !== text) await writeFile(path, renamed);
   }
@@ -116,7 +119,7 @@ async function writeManifest(folder: string, name: string, { database, framework
   const manifest = JSON.parse(await readFile(path, 'utf8'));
   const { dependencies, devDependencies } = manifest;
   dependencies.signalbox = framework;
-  // Specs run on the embedded database in any case.
+  // Specs use the embedded database in any case.
   if (database === 'postgresql') for (const name of ofEmbeddedDatabase) move(name, dependencies, devDependencies);
   const { name: _, version, private: isPrivate, type, ...rest } = manifest;
   const written = {
@@ -145,7 +148,7 @@ async function writeSettings(folder: string, name: string, { database }: Applica
   await cp(example, join(folder, '.env'));
 }
 
-/** A server for developers of the application. */
+/** A database server for developers of the application, as a Compose file. */
 function compose(database: string): string {
   return `# docker compose up -d starts the database that .env names.
 services:
@@ -163,7 +166,7 @@ volumes:
 `;
 }
 
-/** This version, exactly: MikroORM's packages and Signalbox are updated together. */
+/** This exact version, because MikroORM's packages and Signalbox are updated together. */
 export function publishedFramework(): string {
   return ownManifest().version;
 }

@@ -48,21 +48,19 @@ function subscriptionItem(session: Session, subscription: LiveSubscription): HTM
   );
 }
 
-/** The commits that observers turned into events, and why each came here or did not. */
+/** The commits that observers turned into events, and why each event reached this connection or not. */
 export class ChangesPanel {
   readonly element = element('div', { class: 'stack' });
-  readonly #session: Session;
   readonly #list = element('ul', { class: 'stack' });
 
-  constructor(session: Session) {
-    this.#session = session;
+  constructor(private readonly session: Session) {
     const clear = element('button', { type: 'button', class: 'quiet small' }, 'Clear');
     clear.addEventListener('click', () => {
       session.clearChanges();
       this.show();
     });
     const introduction =
-      'Every change that this process commits and an observer observes, by any connection, and what became of it on this one.';
+      'Every change that this process commits and an observer observes, by any connection, and whether this connection received it.';
     fill(
       this.element,
       element('div', { class: 'row' }, element('p', { class: 'hint grow' }, introduction), clear),
@@ -72,7 +70,7 @@ export class ChangesPanel {
   }
 
   show(): void {
-    const { changes } = this.#session;
+    const { changes } = this.session;
     const empty =
       'Nothing was committed yet. Writes that the ORM does not report (nativeUpdate, raw SQL) have to be announced.';
     fill(
@@ -88,7 +86,7 @@ export class ChangesPanel {
   #item(change: SeenChange): HTMLElement {
     const { subject, pk, change: kind, consumer, member, before, after, at } = change;
     const what = { create: 'created', update: 'updated', delete: 'deleted', signal: 'sent' }[kind];
-    const reasons = reasonsFor(change, this.#session);
+    const reasons = reasonsFor(change, this.session);
     const isSent = reasons.some((reason) => reason.isSent);
     const key = pk === null ? '' : ` ${typeof pk === 'object' ? jsonLine(pk) : String(pk)}`;
     return element(
@@ -129,11 +127,11 @@ export class ChangesPanel {
   }
 }
 
-/** The scope and the groups of this connection, as the server has them. */
+/** The scope and the groups of this connection, from the server. */
 export function scopePanel(session: Session): readonly HTMLElement[] {
   const { state } = session;
   if (!state) {
-    const hint = session.status === 'open' ? 'The server has not told yet.' : 'There is no connection.';
+    const hint = session.status === 'open' ? 'The server has not reported it yet.' : 'There is no connection.';
     return [element('p', { class: 'empty' }, hint)];
   }
   const {

@@ -9,7 +9,7 @@ import type {
 
 export type { ActionDescription, JsonSchema, ObserverDescription, RouteDescription, StreamDescription };
 
-/** What the page knows of the application. */
+/** The page's knowledge of the application. */
 export class Api {
   constructor(readonly description: ApplicationDescription) {}
 
@@ -17,7 +17,7 @@ export class Api {
     return this.description.routes;
   }
 
-  /** The schema that a reference leads to; any other one as it is. */
+  /** The schema that a reference leads to; other schemas unchanged. */
   resolve(schema: JsonSchema): JsonSchema {
     let at = schema;
     for (let depth = 0; at.$ref !== undefined && depth < 20; depth += 1) {

@@ -2,8 +2,8 @@ type Child = Node | string | number | null | undefined | false;
 type Properties = Readonly<Record<string, string | number | boolean | EventListener | undefined>>;
 
 /**
- * An element with its attributes and children. `onclick` and the like are listeners; what is false or undefined is left out.
- * Text is text: nothing here becomes markup.
+ * An element with its attributes and children. Attributes such as `onclick` are listeners; false and undefined are left out. Texts are set
+ * as text, and never become markup.
  */
 export function element<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
@@ -20,20 +20,20 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Puts children in the place of those that an element has. */
+/** Replaces the children of an element. */
 export function fill(parent: Element, ...children: readonly Child[]): void {
   const shown = children.filter((child) => child !== null && child !== undefined && child !== false);
   parent.replaceChildren(...shown.map((child) => (typeof child === 'number' ? String(child) : child)));
 }
 
-/** @throws Error where the page has no such element */
+/** @throws Error if the page has no such element */
 export function find<E extends Element = HTMLElement>(selector: string, within: ParentNode = document): E {
   const found = within.querySelector<E>(selector);
   if (!found) throw new Error(`The page has no ${selector}.`);
   return found;
 }
 
-/** A button that copies a text, and says that it did. */
+/** A button that copies a text and confirms it. */
 export function copyButton(label: string, text: () => string): HTMLButtonElement {
   const button = element('button', { type: 'button', class: 'quiet small' }, label);
   button.addEventListener('click', async () => {
@@ -56,12 +56,12 @@ async function copy(text: string): Promise<boolean> {
   }
 }
 
-/** Tells those who do not see the page. */
+/** Announces a sentence to screen readers. */
 export function announce(sentence: string): void {
   find('#announcements').textContent = sentence;
 }
 
-/** The arrow keys move between the buttons of a list of tabs, of which one is in the order of the tab key. */
+/** Makes the arrow keys move between the buttons of a list of tabs, only one of which the tab key reaches. */
 export function tabKeys(list: HTMLElement): void {
   list.addEventListener('keydown', (event) => {
     const tabs = [...list.querySelectorAll<HTMLElement>('[role=tab]')];

@@ -1,11 +1,11 @@
 import { element } from './dom.js';
 
-/** Longer texts are cut: a page of rows must not make the browser slow. */
+/** Longer texts are cut, so that a page of rows does not make the browser slow. */
 const longest = 20_000;
 
 const token = /("(?:\\.|[^"\\])*")(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** A value as indented JSON, its parts in colours. */
+/** A value as indented JSON with colours. */
 export function jsonView(value: unknown): HTMLElement {
   const text = JSON.stringify(value, null, 2) ?? 'undefined';
   const view = element('pre', { class: 'json', tabindex: 0 });
@@ -32,7 +32,7 @@ function colored(text: string): (Node | string)[] {
   return [...parts, text.slice(end)];
 }
 
-/** One line of JSON, cut where it is long. */
+/** One line of JSON, cut if it is long. */
 export function jsonLine(value: unknown, most = 160): string {
   const text = JSON.stringify(value) ?? '';
   return text.length > most ? `${text.slice(0, most)}…` : text;

@@ -18,10 +18,8 @@ const statusTexts = {
 const tabs = ['Frames', 'Subscriptions', 'Changes', 'Connection'] as const;
 type Tab = (typeof tabs)[number];
 
-/** The page: one route, one connection, one thing that is looked at. */
+/** The page: one route, one connection, one selected item. */
 class Page {
-  #api: Api;
-  #route: RouteDescription;
   #target: Target;
   #selection: Selection | undefined;
   #request: RequestPanel | undefined;
@@ -32,9 +30,10 @@ class Page {
   readonly #options = element('form', { class: 'card', 'aria-label': 'Connection', novalidate: true });
   readonly #scope = element('div', { class: 'stack' });
 
-  constructor(api: Api, route: RouteDescription) {
-    this.#api = api;
-    this.#route = route;
+  constructor(
+    private api: Api,
+    private route: RouteDescription,
+  ) {
     this.#target = { route, parameters: {}, query: '', subprotocols: [] };
     this.#session = new Session({
       status: () => this.#showStatus(),
@@ -53,7 +52,7 @@ class Page {
     this.#fillOptions();
     this.#listen();
     this.#session.target = this.#target;
-    this.#select(selectionAt(location.hash, this.#route) ?? this.#first());
+    this.#select(selectionAt(location.hash, this.route) ?? this.#first());
     this.#showStatus();
     if (this.#isComplete()) this.#session.connect(this.#target);
     else this.#show('Connection');
@@ -61,14 +60,14 @@ class Page {
 
   #listen(): void {
     addEventListener('hashchange', () => {
-      const selection = selectionAt(location.hash, this.#route);
+      const selection = selectionAt(location.hash, this.route);
       if (!selection) return;
       this.#select(selection);
       this.#view('request');
       find('#main').scrollTop = 0;
     });
     find('#toggle').addEventListener('click', () => this.#toggle());
-    // A developer who logs in on another page comes back to this one.
+    // A developer who logs in on another page returns to this one.
     document.addEventListener('visibilitychange', () => {
       const isBack = document.visibilityState === 'visible' && this.#session.status === 'refused';
       if (isBack) this.#session.connect(this.#target);
@@ -93,20 +92,20 @@ class Page {
     else this.#options.requestSubmit();
   }
 
-  /** A path with parameters leads nowhere without them. */
+  /** Whether all parameters of the path are filled in; without them the path leads nowhere. */
   #isComplete(): boolean {
-    return this.#route.parameters.every(({ name }) => (this.#target.parameters[name] ?? '') !== '');
+    return this.route.parameters.every(({ name }) => (this.#target.parameters[name] ?? '') !== '');
   }
 
   #fillRoutes(): void {
     const select = find<HTMLSelectElement>('#route');
-    fill(select, ...this.#api.routes.map(({ path }, index) => element('option', { value: index }, path)));
-    select.selectedIndex = this.#api.routes.indexOf(this.#route);
+    fill(select, ...this.api.routes.map(({ path }, index) => element('option', { value: index }, path)));
+    select.selectedIndex = this.api.routes.indexOf(this.route);
     select.onchange = () => {
-      const route = this.#api.routes[select.selectedIndex];
+      const route = this.api.routes[select.selectedIndex];
       if (!route) return;
       this.#session.disconnect();
-      this.#route = route;
+      this.route = route;
       this.#target = { route, parameters: {}, query: '', subprotocols: [] };
       this.#session.target = this.#target;
       this.#fillOptions();
@@ -117,7 +116,7 @@ class Page {
   }
 
   #fillOptions(): void {
-    const inputs = this.#route.parameters.map(({ name, kind }) => {
+    const inputs = this.route.parameters.map(({ name, kind }) => {
       const input = element('input', {
         type: 'text',
         id: `parameter-${name}`,
@@ -165,16 +164,13 @@ class Page {
     this.#options.onsubmit = (event) => {
       event.preventDefault();
       const parameters = Object.fromEntries(
-        this.#route.parameters.map(({ name }) => [
-          name,
-          find<HTMLInputElement>(`#parameter-${CSS.escape(name)}`).value,
-        ]),
+        this.route.parameters.map(({ name }) => [name, find<HTMLInputElement>(`#parameter-${CSS.escape(name)}`).value]),
       );
       const offered = subprotocols.value
         .split(',')
         .map((one) => one.trim())
         .filter(Boolean);
-      this.#target = { route: this.#route, parameters, query: query.value.replace(/^\?/, ''), subprotocols: offered };
+      this.#target = { route: this.route, parameters, query: query.value.replace(/^\?/, ''), subprotocols: offered };
       if (this.#isComplete()) return this.#session.connect(this.#target);
       announce('Every parameter of the path is needed.');
       this.#show('Connection');
@@ -237,7 +233,7 @@ class Page {
     if (tab === 'Connection' && this.#session.status !== 'open') this.#view('activity');
   }
 
-  /** On a small screen one of the three is there at a time. */
+  /** Shows one of the three views; a small screen has room for one. */
   #view(view: string): void {
     document.body.dataset['view'] = view;
     for (const button of find('#views').querySelectorAll('button')) {
@@ -254,9 +250,9 @@ class Page {
     if (!selection) {
       fill(find('#main'), element('p', { class: 'empty' }, 'There is nothing to call at this path.'));
     } else if (selection.kind === 'observer') {
-      fill(find('#main'), observerPanel(this.#api, selection.stream, selection.observer));
+      fill(find('#main'), observerPanel(this.api, selection.stream, selection.observer));
     } else {
-      this.#request = new RequestPanel(this.#api, this.#session, selection.stream, selection.action);
+      this.#request = new RequestPanel(this.api, this.#session, selection.stream, selection.action);
       fill(find('#main'), this.#request.element);
     }
     if (selection && location.hash !== hashOf(selection)) history.replaceState(null, '', hashOf(selection));
@@ -264,14 +260,14 @@ class Page {
   }
 
   #first(): Selection | undefined {
-    const stream = this.#route.streams.find(({ actions }) => actions.length > 0);
+    const stream = this.route.streams.find(({ actions }) => actions.length > 0);
     const [action] = stream?.actions ?? [];
     return stream && action && { kind: 'action', stream, action };
   }
 
   #useFrame(text: string): void {
     const entry = this.#session.entries.findLast((one) => one.text === text);
-    const stream = this.#route.streams.find((one) => one.stream === entry?.stream);
+    const stream = this.route.streams.find((one) => one.stream === entry?.stream);
     const action = stream?.actions.find(
       ({ name, aliases }) => name === entry?.action || aliases.includes(entry?.action ?? ''),
     );
@@ -281,7 +277,7 @@ class Page {
   }
 
   #showTree(): void {
-    showTree(this.#route, this.#session, find<HTMLInputElement>('#filter').value, this.#selection);
+    showTree(this.route, this.#session, find<HTMLInputElement>('#filter').value, this.#selection);
   }
 
   #showStatus(): void {
@@ -334,14 +330,14 @@ class Page {
     shown.textContent = String(count);
   }
 
-  /** The server was away: what it offers may be another. */
+  /** Reloads the description after the server was away: the application may have changed. */
   async #reload(): Promise<void> {
     const api = await loadApi().catch(() => undefined);
-    if (!api || JSON.stringify(api.description) === JSON.stringify(this.#api.description)) return;
-    const route = api.routes.find(({ path }) => path === this.#route.path) ?? api.routes[0];
+    if (!api || JSON.stringify(api.description) === JSON.stringify(this.api.description)) return;
+    const route = api.routes.find(({ path }) => path === this.route.path) ?? api.routes[0];
     if (!route) return;
-    this.#api = api;
-    this.#route = route;
+    this.api = api;
+    this.route = route;
     this.#target = { ...this.#target, route };
     this.#session.target = this.#target;
     this.#fillRoutes();

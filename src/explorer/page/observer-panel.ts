@@ -2,7 +2,7 @@ import type { Api, ObserverDescription, StreamDescription } from './api.js';
 import { element } from './dom.js';
 import { shapeView } from './shape-view.js';
 
-/** One observer: whose events it sends, to which groups, and how to subscribe. */
+/** One observer: which events it sends, to which groups, and how to subscribe. */
 export function observerPanel(
   api: Api,
   { stream, consumer }: StreamDescription,

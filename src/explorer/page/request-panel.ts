@@ -6,13 +6,9 @@ import { asObject, type Entry, type Session } from './session.js';
 import { shapeView } from './shape-view.js';
 import { clientCode } from './snippets.js';
 
-/** One action: what it is, a form of its kwargs, the frame by hand, its code, and its last reply. */
+/** One action: its description, a form of its kwargs, the frame by hand, its code and its last reply. */
 export class RequestPanel {
   readonly element: HTMLElement;
-  readonly #api: Api;
-  readonly #session: Session;
-  readonly #stream: StreamDescription;
-  readonly #action: ActionDescription;
   readonly #form: SchemaForm;
   readonly #hand = element('textarea', { id: 'hand', class: 'code', rows: 8, spellcheck: 'false' });
   readonly #code = element('pre', { class: 'code', tabindex: 0 });
@@ -22,11 +18,12 @@ export class RequestPanel {
   #isByHand = false;
   #requestId: unknown;
 
-  constructor(api: Api, session: Session, stream: StreamDescription, action: ActionDescription) {
-    this.#api = api;
-    this.#session = session;
-    this.#stream = stream;
-    this.#action = action;
+  constructor(
+    private readonly api: Api,
+    private readonly session: Session,
+    private readonly stream: StreamDescription,
+    private readonly action: ActionDescription,
+  ) {
     this.#form = new SchemaForm(api, action.kwargs, () => this.#changed());
     this.#form.write(remembered(this.#memory));
     this.element = element(
@@ -44,7 +41,7 @@ export class RequestPanel {
     this.showStatus();
   }
 
-  /** Puts a frame of the time line here, to be sent again. */
+  /** Copies a frame from the time line into the form, to be sent again. */
   takeFrame(text: string): void {
     this.#byHand(true);
     this.#hand.value = pretty(text);
@@ -52,19 +49,19 @@ export class RequestPanel {
   }
 
   showStatus(): void {
-    this.#send.disabled = this.#session.status !== 'open';
+    this.#send.disabled = this.session.status !== 'open';
     this.#send.title = this.#send.disabled ? 'Connect first.' : 'Ctrl+Enter';
-    const { status, reason } = this.#session;
+    const { status, reason } = this.session;
     const needsLogIn = reason.startsWith('401');
     const advice = needsLogIn ? 'Log in on a page of the application in this browser, then press Connect.' : '';
     this.#notice.hidden = status !== 'refused';
     this.#notice.textContent = `The server refused the connection. ${reason} ${advice}`;
   }
 
-  /** The reply to what was sent from here. */
+  /** Shows the reply to a request that was sent here. */
   showEntry(entry: Entry): void {
     const { kind, stream, requestId, payload, status, took } = entry;
-    if (stream !== this.#stream.stream || requestId !== this.#requestId || this.#requestId === undefined) return;
+    if (stream !== this.stream.stream || requestId !== this.#requestId || this.#requestId === undefined) return;
     if (kind !== 'reply' && kind !== 'error' && kind !== 'part') return;
     const { data, errors, code } = asObject(payload);
     const unplaced = kind === 'error' ? this.#form.showErrors(errorsIn(errors)) : [];
@@ -88,8 +85,8 @@ export class RequestPanel {
   }
 
   #heading(): HTMLElement {
-    const { stream, consumer } = this.#stream;
-    const { name, member } = this.#action;
+    const { stream, consumer } = this.stream;
+    const { name, member } = this.action;
     return element(
       'header',
       { class: 'heading' },
@@ -99,7 +96,7 @@ export class RequestPanel {
   }
 
   #facts(): HTMLElement {
-    const action = this.#action;
+    const action = this.action;
     const badges = [
       `status ${action.status}`,
       action.isDetail && 'names a row',
@@ -124,7 +121,7 @@ export class RequestPanel {
           {},
           element('span', { class: 'hint' }, 'Subscribes to '),
           ...action.subscribesTo.map((observer) =>
-            element('a', { href: `#observer/${encodeURIComponent(this.#stream.stream ?? '')}/${observer}` }, observer),
+            element('a', { href: `#observer/${encodeURIComponent(this.stream.stream ?? '')}/${observer}` }, observer),
           ),
         ),
     );
@@ -148,7 +145,7 @@ export class RequestPanel {
     tabKeys(tabs);
     const form = element(
       'form',
-      { class: 'card', novalidate: true, 'aria-label': `Request ${this.#action.name}` },
+      { class: 'card', novalidate: true, 'aria-label': `Request ${this.action.name}` },
       tabs,
       element('div', { id: 'form-panel', role: 'tabpanel', 'aria-labelledby': 'by-form' }, this.#form.element),
       element(
@@ -190,7 +187,7 @@ export class RequestPanel {
   }
 
   #shapes(): HTMLElement {
-    const { reply } = this.#action;
+    const { reply } = this.action;
     return element(
       'details',
       { class: 'card' },
@@ -198,10 +195,10 @@ export class RequestPanel {
         'summary',
         {},
         'Shape of the reply: ',
-        element('code', { class: 'summary-code' }, this.#api.worded(reply)),
+        element('code', { class: 'summary-code' }, this.api.worded(reply)),
       ),
       reply
-        ? shapeView(this.#api, reply)
+        ? shapeView(this.api, reply)
         : element(
             'p',
             { class: 'hint' },
@@ -212,9 +209,9 @@ export class RequestPanel {
     );
   }
 
-  /** What is written in one way is there in the other. */
+  /** Switches between the form and the frame, and takes the values along. */
   #byHand(isByHand: boolean): void {
-    if (isByHand && !this.#isByHand) this.#hand.value = pretty(this.#frame(this.#session.nextId()));
+    if (isByHand && !this.#isByHand) this.#hand.value = pretty(this.#frame(this.session.nextId()));
     if (!isByHand && this.#isByHand) this.#form.write(kwargsIn(this.#hand.value));
     this.#isByHand = isByHand;
     for (const [name, isOn] of [
@@ -232,27 +229,27 @@ export class RequestPanel {
   }
 
   #submit(): void {
-    const text = this.#isByHand ? this.#hand.value : this.#frame(this.#session.nextId());
+    const text = this.#isByHand ? this.#hand.value : this.#frame(this.session.nextId());
     this.#form.showErrors([]);
     const frame = asObject(safely(text));
     this.#requestId = asObject('payload' in frame ? frame['payload'] : frame)['request_id'];
     fill(this.#reply, element('p', { class: 'hint' }, 'Waiting for the reply …'));
     remember(this.#memory, this.#form.read());
-    if (!this.#session.sendText(text)) fill(this.#reply, element('p', { class: 'error' }, 'There is no connection.'));
+    if (!this.session.sendText(text)) fill(this.#reply, element('p', { class: 'error' }, 'There is no connection.'));
   }
 
   #frame(requestId: number): string {
-    return this.#session.frame(this.#stream.stream, this.#action.name, this.#form.read(), requestId);
+    return this.session.frame(this.stream.stream, this.action.name, this.#form.read(), requestId);
   }
 
   #changed(): void {
     const kwargs = this.#isByHand ? kwargsIn(this.#hand.value) : this.#form.read();
-    const { target } = this.#session;
-    this.#code.textContent = target ? clientCode(target, this.#stream.stream, this.#action, kwargs) : '';
+    const { target } = this.session;
+    this.#code.textContent = target ? clientCode(target, this.stream.stream, this.action, kwargs) : '';
   }
 
   get #memory(): string {
-    return `${this.#stream.stream ?? ''}.${this.#action.name}`;
+    return `${this.stream.stream ?? ''}.${this.action.name}`;
   }
 }
 
@@ -260,7 +257,7 @@ function permissionText({ permissions }: ActionDescription): string {
   return permissions.text === 'all()' ? 'no permission' : permissions.text;
 }
 
-/** The kwargs of a frame that the developer wrote. */
+/** The kwargs in a frame that the developer wrote. */
 function kwargsIn(text: string): Readonly<Record<string, unknown>> {
   const frame = asObject(safely(text));
   const { action: _action, request_id: _id, ...kwargs } = asObject('payload' in frame ? frame['payload'] : frame);
@@ -293,7 +290,7 @@ function safely(text: string): unknown {
   }
 }
 
-/** A reload, as after each build, keeps what was typed. */
+/** Keeps the typed values over a reload, such as after each build. */
 function remember(name: string, kwargs: object): void {
   try {
     sessionStorage.setItem(`kwargs ${name}`, JSON.stringify(kwargs));

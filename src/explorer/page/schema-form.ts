@@ -1,22 +1,22 @@
 import type { Api, JsonSchema } from './api.js';
 import { element, fill } from './dom.js';
 
-/** A part of a form: what stands for one value. */
+/** The part of a form for one value. */
 interface Control {
   readonly element: HTMLElement;
-  /** Undefined: it is left out. */
+  /** The value; undefined if it is left out. */
   read(): unknown;
   write(value: unknown): void;
-  /** The text under it, by the path of the field; an empty one takes it away. */
+  /** Shows an error text at the field with this path; an empty text removes it. */
   showError(path: string, text: string): boolean;
 }
 
-/** Deeper than this a value is written as JSON: schemas may contain themselves. */
+/** Values nested deeper than this are written as JSON, because schemas may contain themselves. */
 const deepest = 4;
 
 let ids = 0;
 
-/** A form made from the schema of an action's kwargs. What it reads may be wrong on purpose: the server is what checks it. */
+/** A form made from the schema of an action's kwargs. The form accepts wrong values on purpose: the server checks them. */
 export class SchemaForm {
   readonly element: HTMLElement;
   readonly #control: Control;
@@ -40,7 +40,7 @@ export class SchemaForm {
     this.#control.write(value);
   }
 
-  /** @returns the texts of fields that the form does not have */
+  /** @returns the texts for fields that the form does not have */
   showErrors(errors: readonly (readonly [path: string, text: string])[]): readonly string[] {
     for (const shown of this.element.querySelectorAll('[data-error-of]')) fill(shown);
     for (const field of this.element.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
@@ -94,7 +94,7 @@ class ControlMaker {
     return this.json(path, schema, isRequired);
   }
 
-  /** An object inside of another one. */
+  /** An object inside another one. */
   group(path: string, schema: JsonSchema, isRequired: boolean, depth: number): Control {
     const members = this.members(path, schema, depth);
     const legend = element('legend', {}, nameOf(path), isRequired ? required() : optional());
@@ -118,7 +118,7 @@ class ControlMaker {
     return this.field(path, schema, isRequired, made, { read, write });
   }
 
-  /** What is no number is sent as text: the server's answer to that may be what is looked for. */
+  /** A number. Other input is sent as text, because the developer may want to see the server's answer to it. */
   number(path: string, schema: JsonSchema, isRequired: boolean): Control {
     const made = element('input', { type: 'text', inputmode: 'decimal', class: 'short' });
     const read = (): unknown => (made.value.trim() === '' ? undefined : numberOrText(made.value.trim()));
@@ -140,7 +140,7 @@ class ControlMaker {
     return this.field(path, schema, isRequired, made, { read, write });
   }
 
-  /** Anything else: JSON, or a text where it is none. */
+  /** Any other value: JSON, or a text if the input is no JSON. */
   json(path: string, schema: JsonSchema, isRequired: boolean): Control {
     const isStructure = [schema.type ?? []].flat().some((type) => type === 'array' || type === 'object');
     const placeholder = schema.type === 'array' ? '[ … ]' : schema.type === 'object' ? '{ … }' : 'JSON or text';
@@ -207,7 +207,7 @@ class ControlMaker {
     };
   }
 
-  /** `string, 1 to 500 characters` */
+  /** A hint such as `string, 1 to 500 characters`. */
   hintOf(schema: JsonSchema): string {
     const { minLength, maxLength, minimum, maximum, format, pattern } = schema as Readonly<Record<string, unknown>>;
     const isPlainFormat = typeof format === 'string' && !/^int(16|32)$/.test(format);

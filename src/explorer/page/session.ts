@@ -17,13 +17,13 @@ export interface Entry {
   readonly status: number | null;
   /** Milliseconds from the request to its reply. */
   readonly took: number | null;
-  /** The frame as it travelled; of a note, a sentence. */
+  /** The frame as it was sent or received; for a note, a sentence. */
   readonly text: string;
   /** The frame without its envelope. */
   readonly payload: unknown;
 }
 
-/** A frame that is answered, or will be. */
+/** A frame that waits for its reply. */
 interface Pending {
   readonly action: string;
   readonly sentAt: number;
@@ -32,14 +32,14 @@ interface Pending {
 export interface LiveSubscription {
   readonly stream: string | null;
   readonly requestId: string | number;
-  /** What subscribed. */
+  /** The action that subscribed. */
   readonly action: string;
   readonly kwargs: object;
   events: number;
   state: 'live' | 'lost' | 'revoked';
 }
 
-/** A change that the server told of, and what became of it here. */
+/** A change that the server reported, with what became of it on this connection. */
 export interface SeenChange extends PublishedEvent {
   readonly number: number;
   readonly at: Date;
@@ -48,11 +48,11 @@ export interface SeenChange extends PublishedEvent {
 
 export type Status = 'closed' | 'connecting' | 'open' | 'waiting' | 'refused';
 
-/** How a socket is opened, beside the route. */
+/** The target of a socket: the route, and how to open it. */
 export interface Target {
   readonly route: RouteDescription;
   readonly parameters: Readonly<Record<string, string>>;
-  /** `tenant=1&lang=en` */
+  /** The query string, such as `tenant=1&lang=en`. */
   readonly query: string;
   readonly subprotocols: readonly string[];
 }
@@ -60,28 +60,27 @@ export interface Target {
 export interface SessionListener {
   status(): void;
   entry(entry: Entry): void;
-  /** Subscriptions, groups or the scope are others. */
+  /** Subscriptions, groups or the scope have changed. */
   state(): void;
   change(change: SeenChange): void;
-  /** The server is there again: it may offer something else. */
+  /** The server has restarted: the application may have changed. */
   restarted(): void;
 }
 
 const most = 500;
 const longestDelay = 5_000;
 
-/** One socket to the application, and the trace in which its server says what it does with it. */
+/** One socket to the application, and the trace in which the server reports what it does with it. */
 export class Session {
   status: Status = 'closed';
-  /** Why it is closed or refused. */
+  /** Why the socket is closed or refused. */
   reason = '';
   entries: Entry[] = [];
   changes: SeenChange[] = [];
   subscriptions: LiveSubscription[] = [];
-  /** As the server has it; undefined while it is not known. */
+  /** The server's state of the connection; undefined if it is not known. */
   state: ConnectionState | undefined;
   target: Target | undefined;
-  readonly #listener: SessionListener;
   readonly #key = [...crypto.getRandomValues(new Uint8Array(16))]
     .map((one) => one.toString(16).padStart(2, '0'))
     .join('');
@@ -94,11 +93,9 @@ export class Session {
   #lastId = 0;
   #refreshing: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(listener: SessionListener) {
-    this.#listener = listener;
-  }
+  constructor(private readonly listener: SessionListener) {}
 
-  /** Opens a socket, once the server listens to its key. */
+  /** Opens a socket, after the server listens to its key. */
   connect(target: Target): void {
     this.#forget();
     this.target = target;
@@ -107,14 +104,14 @@ export class Session {
     void this.#open();
   }
 
-  /** Ends it for good, until `connect`. */
+  /** Closes the socket for good, until `connect`. */
   disconnect(): void {
     this.#forget();
     this.#note('Disconnected.');
     this.#setStatus('closed', '');
   }
 
-  /** Sends a text as it is: what is no JSON as well. */
+  /** Sends a text unchanged, even if it is no JSON. */
   sendText(text: string): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     const { stream, payload } = this.#unwrap(parse(text));
@@ -127,7 +124,7 @@ export class Session {
     return true;
   }
 
-  /** A request id that was not used yet. */
+  /** A new request id. */
   nextId(): number {
     this.#lastId += 1;
     return this.#lastId;
@@ -148,7 +145,7 @@ export class Session {
     this.sendText(this.frame(lost.stream, lost.action, lost.kwargs, this.nextId()));
   }
 
-  /** What the server listens to for a subscription. */
+  /** The groups that the server listens to for a subscription. */
   stateOf({ stream, requestId }: LiveSubscription): readonly SubscriptionState[] {
     return (this.state?.streams[stream ?? '']?.subscriptions ?? []).filter((one) => one.requestId === requestId);
   }
@@ -161,13 +158,13 @@ export class Session {
     this.changes = [];
   }
 
-  /** A socket is told of only if its server listens to the key before. */
+  /** Opens the trace before the socket: the server reports a socket only if it knows the key. */
   async #open(): Promise<void> {
     const { target } = this;
     if (!target) return;
     this.#setStatus(this.#failures > 0 ? 'waiting' : 'connecting', this.reason);
     await traced(this.#trace);
-    // Meanwhile it may have been told to go elsewhere, or nowhere.
+    // Meanwhile the developer may have chosen another target, or none.
     if (this.target !== target || this.#socket || !['connecting', 'waiting'].includes(this.status)) return;
     this.#setStatus('connecting', '');
     const socket = new WebSocket(urlOf(target, this.#key), [...target.subprotocols]);
@@ -188,10 +185,10 @@ export class Session {
     this.#pending.clear();
     this.state = undefined;
     for (const one of this.subscriptions) if (one.state === 'live') one.state = 'lost';
-    this.#listener.state();
+    this.listener.state();
     if (this.status === 'refused') return;
     if (wasOpen) this.#note(`The connection was closed with ${code}${reason && ` (${reason})`}.`);
-    // What the application or a limit ended is not opened again by itself.
+    // The page does not reopen a socket that the application or a limit closed.
     if (wasOpen && ![1001, 1005, 1006, 1011, 1012, 1013].includes(code)) {
       this.#setStatus('closed', `closed with ${code}${reason && `: ${reason}`}`);
       return;
@@ -212,20 +209,20 @@ export class Session {
     this.#pending.clear();
     this.subscriptions = [];
     this.state = undefined;
-    this.#listener.state();
+    this.listener.state();
   }
 
   #openTrace(): EventSource {
     const trace = new EventSource(`trace?key=${this.#key}`);
     let isAgain = false;
     trace.onopen = () => {
-      if (isAgain) this.#listener.restarted();
+      if (isAgain) this.listener.restarted();
       isAgain = true;
     };
     const on = <T>(name: string, hear: (data: T) => void): void =>
       trace.addEventListener(name, ({ data }) => hear(JSON.parse(String(data)) as T));
     on<{ status: number; errors: readonly unknown[] }>('refused', ({ status, errors }) => {
-      // The server has no room now, or goes: that passes.
+      // The server has no room, or stops: that passes.
       if (status === 429 || status >= 500) return;
       const reason = `${status}: ${errors.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join(' ')}`;
       clearTimeout(this.#retry);
@@ -262,7 +259,7 @@ export class Session {
     if (isReply) this.#refresh();
   }
 
-  /** Which subscriptions there are is the server's to say: an action may subscribe to anything. */
+  /** Notes a subscription. Only the server knows which there are, because an action may subscribe to anything. */
   #noteSubscription(stream: string | null, action: string, requestId: RequestId): void {
     if (action === 'unsubscribe') {
       const sent = this.entries.findLast(
@@ -270,7 +267,7 @@ export class Session {
       );
       const { target } = asObject(sent?.payload);
       this.subscriptions = this.subscriptions.filter((one) => one.requestId !== target || one.stream !== stream);
-      this.#listener.state();
+      this.listener.state();
       return;
     }
     const description = this.target?.route.streams
@@ -283,14 +280,14 @@ export class Session {
     );
     const { action: _action, request_id: _id, ...kwargs } = asObject(sent?.payload);
     this.subscriptions.push({ stream, requestId, action, kwargs, events: 0, state: 'live' });
-    this.#listener.state();
+    this.listener.state();
   }
 
   #countEvent(stream: string | null, requestId: RequestId): void {
     for (const one of this.subscriptions) {
       if (one.stream === stream && one.requestId === requestId) one.events += 1;
     }
-    this.#listener.state();
+    this.listener.state();
   }
 
   #revoke(stream: string | null, requestId: RequestId): void {
@@ -305,7 +302,7 @@ export class Session {
     this.changes.push(change);
     if (this.changes.length > most) this.changes.shift();
     this.#refresh();
-    this.#listener.change(change);
+    this.listener.change(change);
   }
 
   #decided(decision: DeliveryDecision & { readonly stream: string | null }): void {
@@ -315,7 +312,7 @@ export class Session {
     );
     if (change) {
       change.decisions.push(decision);
-      this.#listener.change(change);
+      this.listener.change(change);
     }
     if (decision.outcome === 'sent' || decision.outcome === 'kept') return;
     const { stream, action, requestId, outcome } = decision;
@@ -323,13 +320,13 @@ export class Session {
     this.#add({ kind: 'withheld', stream, action, requestId, status: null, text, payload: decision });
   }
 
-  /** Asks the server what the connection is like, once things have settled. */
+  /** Asks the server for the connection's state, after a pause. */
   #refresh(): void {
     clearTimeout(this.#refreshing);
     this.#refreshing = setTimeout(async () => {
       const response = await fetch(`connection.json?key=${this.#key}`).catch(() => undefined);
       this.state = response?.ok ? (((await response.json()) as ConnectionState | null) ?? undefined) : undefined;
-      this.#listener.state();
+      this.listener.state();
     }, 80);
   }
 
@@ -350,7 +347,7 @@ export class Session {
     const whole: Entry = { took: null, ...entry, number: this.#nextNumber(), at: new Date() };
     this.entries.push(whole);
     if (this.entries.length > most) this.entries.shift();
-    this.#listener.entry(whole);
+    this.listener.entry(whole);
   }
 
   #nextNumber(): number {
@@ -361,11 +358,11 @@ export class Session {
   #setStatus(status: Status, reason: string): void {
     this.status = status;
     this.reason = reason;
-    this.#listener.status();
+    this.listener.status();
   }
 }
 
-/** Resolves once the trace is open, or will never be. */
+/** Resolves when the trace is open, or has failed. */
 function traced(trace: EventSource | undefined): Promise<void> {
   if (trace?.readyState !== EventSource.CONNECTING) return Promise.resolve();
   return new Promise((resolve) => {
@@ -376,7 +373,7 @@ function traced(trace: EventSource | undefined): Promise<void> {
   });
 }
 
-/** The url of the socket, marked so that the server tells this page of it. */
+/** The url of the socket, marked so that the server reports it to this page. */
 function urlOf(target: Target, key: string): string {
   const protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   const query = [target.query, `signalbox-explorer=${key}`].filter(Boolean).join('&');
@@ -390,7 +387,7 @@ export function pathOf({ route, parameters }: Pick<Target, 'route' | 'parameters
   );
 }
 
-/** A subscription's first frame is its reply, unless an event has the same request id. */
+/** Whether a frame is a subscription's reply: its first frame is, unless an event has the same request id. */
 function isReplyTo(action: string | null, pending: Pending): boolean {
   return action === pending.action || !['create', 'update', 'delete'].includes(action ?? '');
 }

@@ -1,10 +1,10 @@
 import type { Api, JsonSchema } from './api.js';
 import { element } from './dom.js';
 
-/** Deeper than this a schema is named only: schemas may contain themselves. */
+/** Schemas nested deeper than this are only named, because schemas may contain themselves. */
 const deepest = 4;
 
-/** What values look like: each property with its kind, those of inner objects below it. */
+/** The shape of values: each property with its type, those of nested objects below it. */
 export function shapeView(api: Api, schema: JsonSchema, depth = 0): HTMLElement {
   const inner = objectIn(api, schema);
   if (!inner) return element('p', {}, element('code', {}, api.worded(schema)));
@@ -25,7 +25,7 @@ export function shapeView(api: Api, schema: JsonSchema, depth = 0): HTMLElement 
   );
 }
 
-/** The object of a schema, or that of its items, or the one of several kinds. */
+/** The object schema of a schema, of its items, or of one of its alternatives. */
 function objectIn(api: Api, schema: JsonSchema): JsonSchema | undefined {
   const { properties, items, anyOf } = api.resolve(schema);
   if (properties) return Object.keys(properties).length > 0 ? api.resolve(schema) : undefined;

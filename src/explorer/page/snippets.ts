@@ -1,7 +1,7 @@
 import type { ActionDescription } from './api.js';
 import { pathOf, type Target } from './session.js';
 
-/** A request as it is written with `signalbox/client`. */
+/** The code of a request with `signalbox/client`. */
 export function clientCode(
   target: Target,
   stream: string | null,
@@ -50,7 +50,7 @@ function member(of: string, name: string): string {
   return isIdentifier(name) ? `${of}.${name}` : `${of}[${quoted(name)}]`;
 }
 
-/** A value as a TypeScript literal, on one line where it is short. */
+/** A value as a TypeScript literal, on one line if it is short. */
 function literal(value: unknown, indent = ''): string {
   if (typeof value === 'string') return quoted(value);
   if (typeof value !== 'object' || value === null) return String(JSON.stringify(value));

@@ -35,21 +35,20 @@ const words: Readonly<Record<EntryKind, string>> = {
   note: 'note',
 };
 
-/** Everything that came and went, the newest first. */
+/** Everything that was sent and received, the newest first. */
 export class TimeLine {
   readonly element: HTMLElement;
-  readonly #session: Session;
-  readonly #use: (text: string) => void;
   readonly #list = element('ol', { class: 'entries' });
   readonly #hidden = new Set<EntryKind>();
   readonly #text = element('input', { type: 'search', id: 'entry-filter', placeholder: 'Filter', autocomplete: 'off' });
   readonly #pause = element('button', { type: 'button', class: 'quiet small', 'aria-pressed': 'false' }, 'Pause');
   #isPaused = false;
 
-  /** @param use puts a frame into the request, to be sent again */
-  constructor(session: Session, use: (text: string) => void) {
-    this.#session = session;
-    this.#use = use;
+  /** @param use copies a frame into the request, to be sent again */
+  constructor(
+    private readonly session: Session,
+    private readonly use: (text: string) => void,
+  ) {
     const clear = element('button', { type: 'button', class: 'quiet small' }, 'Clear');
     clear.addEventListener('click', () => {
       session.clearEntries();
@@ -96,10 +95,10 @@ export class TimeLine {
   }
 
   show(): void {
-    const shown = this.#session.entries.filter((entry) => this.#fits(entry)).reverse();
+    const shown = this.session.entries.filter((entry) => this.#fits(entry)).reverse();
     const isEmpty = shown.length === 0;
     const hint =
-      this.#session.entries.length > 0 ? 'Nothing fits the filters.' : 'Frames appear here as they come and go.';
+      this.session.entries.length > 0 ? 'Nothing fits the filters.' : 'Frames appear here as they come and go.';
     fill(this.#list, ...shown.map((entry) => this.#item(entry)), isEmpty && element('li', { class: 'empty' }, hint));
   }
 
@@ -153,7 +152,7 @@ export class TimeLine {
       return [element('p', { class: 'why' }, outcomeText(decision)), jsonView(decision)];
     }
     const use = element('button', { type: 'button', class: 'quiet small' }, 'Send again …');
-    use.addEventListener('click', () => this.#use(text));
+    use.addEventListener('click', () => this.use(text));
     const copies = element(
       'div',
       { class: 'copies' },

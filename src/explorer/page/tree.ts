@@ -2,12 +2,12 @@ import type { ActionDescription, ObserverDescription, RouteDescription, StreamDe
 import { element, fill, find } from './dom.js';
 import type { Session } from './session.js';
 
-/** What is looked at. */
+/** The selected item of the tree. */
 export type Selection =
   | { readonly kind: 'action'; readonly stream: StreamDescription; readonly action: ActionDescription }
   | { readonly kind: 'observer'; readonly stream: StreamDescription; readonly observer: ObserverDescription };
 
-/** `#action/rooms/create`: survives a reload, and can be sent to a colleague. */
+/** The hash of a selection, `#action/rooms/create`: it survives a reload, and can be sent to a colleague. */
 export function hashOf(selection: Selection): string {
   const stream = encodeURIComponent(selection.stream.stream ?? '');
   const name = selection.kind === 'action' ? selection.action.name : selection.observer.member;
@@ -93,7 +93,7 @@ function markOf({ subscribesTo, sendsParts, isDetached }: ActionDescription): st
   return isDetached ? 'detached' : '';
 }
 
-/** Long names break behind an underscore. */
+/** A long name that can break after its underscores. */
 function breakable(name: string): (string | HTMLElement)[] {
   return name.split(/(?<=_)/).flatMap((part, index) => (index === 0 ? [part] : [element('wbr'), part]));
 }

@@ -2,7 +2,7 @@ import type { DeliveryDecision } from '../../inspection.js';
 import type { RouteDescription } from './api.js';
 import type { SeenChange, Session } from './session.js';
 
-/** Why a change did or did not become a frame here, for one subscription or for none. */
+/** Why a change did or did not become a frame here, for one subscription or for all. */
 export interface Reason {
   readonly isSent: boolean;
   readonly text: string;
@@ -10,7 +10,7 @@ export interface Reason {
   readonly subscribe?: { readonly stream: string | null; readonly action: string };
 }
 
-/** What the server decided, in a sentence. */
+/** The server's decision, as a sentence. */
 export function outcomeText({ outcome, asked, action, sentAs }: DeliveryDecision): string {
   const answers = asked.map(
     ({ permission, answer }) => `${permission} ${answer === null ? 'has no opinion' : answer ? 'says yes' : 'says no'}`,
@@ -26,15 +26,15 @@ export function outcomeText({ outcome, asked, action, sentAs }: DeliveryDecision
     case 'refused':
       return `a permission refused it${permissions}`;
     case 'revoked':
-      return 'what granted the subscription does not hold any more: it has ended';
+      return 'the subscription is no longer allowed: it has ended';
     case 'ended':
       return 'the subscription had ended';
     case 'failed':
-      return 'something threw: the log of the server says what';
+      return 'something threw: see the log of the server';
   }
 }
 
-/** Every reason that is known: one for each subscription of the observer, or that there is none. */
+/** Every known reason: one for each subscription of the observer, or that there is none. */
 export function reasonsFor(change: SeenChange, session: Session): readonly Reason[] {
   const streams = (session.target?.route.streams ?? []).filter(({ consumer }) => consumer === change.consumer);
   if (streams.length === 0) return [{ isSent: false, text: `${change.consumer} is not behind this path.` }];
@@ -57,7 +57,7 @@ function ofStream(change: SeenChange, session: Session, stream: string | null): 
     const isConcerned = groups.some((group) => concerned.includes(group));
     const text = isConcerned
       ? `Request #${requestId} listens to ${listed(groups)}, and began to after this commit.`
-      : `Request #${requestId} listens to ${listed(groups)}, which is none of the groups of this row.`;
+      : `Request #${requestId} listens to ${listed(groups)}, which are not groups of this row.`;
     return { isSent: false, text };
   });
   if (reasons.length + others.length > 0) return [...reasons, ...others];
