@@ -34,6 +34,12 @@ describe('A unit of work', () => {
     expect(await unitOfWork.run(async () => here().id)).to.equal(id + 1);
   });
 
+  it('makes none to say whether it is in a transaction', async () => {
+    const { id } = await unitOfWork.run(async () => here());
+    expect(await unitOfWork.run(async () => unitOfWork.isInTransaction)).to.equal(false);
+    expect(await unitOfWork.run(async () => here().id)).to.equal(id + 1);
+  });
+
   it('begins with the state of the application, and not with that of the code that runs it', async () => {
     const params = await unitOfWork.run(async () => {
       orm.em.setFilterParams('tenant', { id: 1 });
