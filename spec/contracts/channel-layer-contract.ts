@@ -472,7 +472,7 @@ export function survivesItsServer(make: (timeLimit: number) => Promise<ServedLay
     await end();
     await begin(1_000);
   }
-  /** Not what another part says that waits for the server too, and for longer. */
+  /** What the layer's own time limit says. The connection below it gives up later, with other words. */
   const late = 'The server of the channel layer did not answer within 1000 ms.';
 
   /** What all fail with, before the server is back. */
