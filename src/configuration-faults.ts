@@ -4,3 +4,8 @@ import { ConfigurationError } from './errors.js';
 export function faultsOf(owner: string): (member: string, reason: string, remedy: string) => ConfigurationError {
   return (member, reason, remedy) => new ConfigurationError({ class: owner, member, reason, remedy });
 }
+
+/** A given value as an error shows it: a text stands in quotes, so that `"1"` is told from `1`. */
+export function shown(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : String(JSON.stringify(value));
+}

@@ -47,7 +47,7 @@ describe('InMemoryChannelLayer', () => {
   const wrong: readonly (readonly [options: object, text: string])[] = [
     [{ slice: 0 }, 'slice: is 0. Give a positive integer.'],
     [{ largestMessage: 1.5 }, 'largestMessage: is 1.5. Give a positive integer.'],
-    [{ largestBacklog: '1' }, 'largestBacklog: is 1. Give a positive integer.'],
+    [{ largestBacklog: '1' }, 'largestBacklog: is "1". Give a positive integer.'],
     [{ size: 1 }, 'size: is no option. There are largestMessage, largestBacklog, slice.'],
   ];
   for (const [options, text] of wrong) {

@@ -82,11 +82,23 @@ describe('The doorbell of the change log', () => {
     await database.orm.em.execute('select pg_notify(?, ?)', [doorbellChannel, heard[0]]);
     await until(() => heard.length === 2, 'The same through the pool');
     here.bell.ring();
-    await here.bell.stop();
-    await notifications.notify(doorbellChannel, ['end']);
-    await until(() => heard.length === 3, 'The end');
-    expect(heard.map((payload) => payload.split(' ')[0])).to.deep.equal(['hello', 'hello', 'end']);
+    await Notifications.of(database.orm).notify(doorbellChannel, ['end']);
+    await until(() => heard.length >= 3, 'The end');
+    // It takes that for the ring of another process, and answers.
+    expect(heard.map((payload) => payload.split(' ')[0]).slice(0, 3)).to.deep.equal(['hello', 'hello', 'end']);
     await unlisten();
+  });
+
+  it('is rung by a process that ends before it heard of the others, for what it committed', async () => {
+    const there = hang(second.orm);
+    await there.isUp();
+    there.heard.splice(0);
+    const notifications = Notifications.of(database.orm);
+    const here = hang(database.orm);
+    await until(() => notifications.isUp, 'The listener');
+    here.bell.ring();
+    await here.bell.stop();
+    await there.hears('log');
   });
 
   it('is rung by a process that does not listen, also where it has heard no other', async () => {

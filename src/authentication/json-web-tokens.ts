@@ -11,7 +11,7 @@ import {
 } from 'jose';
 import { injectable } from 'tsyringe';
 import { Clock } from '../clock.js';
-import { faultsOf } from '../configuration-faults.js';
+import { faultsOf, shown } from '../configuration-faults.js';
 import { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Authentication, TokenVerifier } from './authentication.js';
@@ -144,7 +144,7 @@ function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance 
     );
   if (key) checkKey(key, algorithms);
   if (!Number.isSafeInteger(clockTolerance) || clockTolerance < 0)
-    throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
+    throw fault('clockTolerance', `is ${shown(clockTolerance)}.`, 'Give a whole number of milliseconds.');
 }
 
 /** A key of one kind with algorithms of two would fail at tokens of the other one, and any client could make these. */
