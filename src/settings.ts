@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { faultsOf } from './configuration-faults.js';
+import { faultsOf, shown } from './configuration-faults.js';
 
 const fault = faultsOf('settings');
 
@@ -471,10 +471,6 @@ function isCount(value: unknown): boolean {
 
 function isFields(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function shown(value: unknown): string {
-  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : String(JSON.stringify(value));
 }
 
 /** Whether NODE_ENV is not production; by default it is not set. */

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js';
+import { shown } from './configuration-faults.js';
 import { ConfigurationError, Throttled } from './errors.js';
 
 /**
@@ -53,7 +54,8 @@ export class Throttle {
     const now = this.clock.elapsed();
     const freeAt = Math.max(now, this.#freeAt.get(key) ?? now) + this.#every;
     const wait = freeAt - now - this.#burst * this.#every;
-    if (wait > 0) throw new Throttled(`${this.#text} Try again in ${shown(wait)}.`, { retryAfter: Math.ceil(wait) });
+    if (wait > 0)
+      throw new Throttled(`${this.#text} Try again in ${durationText(wait)}.`, { retryAfter: Math.ceil(wait) });
     this.#remember(key, freeAt);
   }
 
@@ -78,7 +80,7 @@ export class Throttle {
 }
 
 /** The waiting time as text, rounded up. */
-function shown(milliseconds: number): string {
+function durationText(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1_000);
   if (seconds === 1) return '1 second';
   return seconds <= 120 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`;
@@ -89,7 +91,7 @@ function checkCount(name: string, value: number): void {
   throw new ConfigurationError({
     class: 'Throttle',
     member: name,
-    reason: `is ${String(value)}.`,
+    reason: `is ${shown(value)}.`,
     remedy: 'Give a whole number from 1.',
   });
 }

@@ -44,8 +44,17 @@ describe('InMemoryChannelLayer', () => {
     expect(layer.groupCount).to.equal(0);
   });
 
-  it('refuses options that it does not know, or that are no positive integers', () => {
-    for (const options of [{ slice: 0 }, { largestMessage: 1.5 }, { largestBacklog: '1' }, { size: 1 }])
-      expect(() => new InMemoryChannelLayer(options as never)).to.throw(ConfigurationError, 'InMemoryChannelLayer.');
-  });
+  const wrong: readonly (readonly [options: object, text: string])[] = [
+    [{ slice: 0 }, 'slice: is 0. Give a positive integer.'],
+    [{ largestMessage: 1.5 }, 'largestMessage: is 1.5. Give a positive integer.'],
+    [{ largestBacklog: '1' }, 'largestBacklog: is "1". Give a positive integer.'],
+    [{ size: 1 }, 'size: is not an option. There are largestMessage, largestBacklog, slice.'],
+  ];
+  for (const [options, text] of wrong) {
+    it(`refuses ${JSON.stringify(options)}`, () => {
+      expect(() => new InMemoryChannelLayer(options))
+        .to.throw(ConfigurationError)
+        .with.property('message', `InMemoryChannelLayer.${text}`);
+    });
+  }
 });

@@ -153,13 +153,21 @@ describe('RedisChannelLayer', () => {
       expect(await handlesWithout(before)).to.deep.equal([]);
     });
 
-    it('refuses options that it does not know, or that are no positive integers', () => {
-      for (const options of [{ timeLimit: 0 }, { heartbeat: -1 }, { timelimit: 5 }])
-        expect(() => new RedisChannelLayer(server.url, options as never)).to.throw(
-          ConfigurationError,
-          'RedisChannelLayer.',
-        );
-    });
+    const wrong: readonly (readonly [options: object, text: string])[] = [
+      [{ timeLimit: 0 }, 'timeLimit: is 0. Give a positive integer.'],
+      [{ heartbeat: -1 }, 'heartbeat: is -1. Give a positive integer.'],
+      [
+        { timelimit: 5 },
+        'timelimit: is not an option. There are largestMessage, largestBacklog, slice, timeLimit, heartbeat.',
+      ],
+    ];
+    for (const [options, text] of wrong) {
+      it(`refuses ${JSON.stringify(options)}`, () => {
+        expect(() => new RedisChannelLayer(server.url, options))
+          .to.throw(ConfigurationError)
+          .with.property('message', `RedisChannelLayer.${text}`);
+      });
+    }
   });
 
   describe('whose server fails', () => {

@@ -472,6 +472,8 @@ export function survivesItsServer(make: (timeLimit: number) => Promise<ServedLay
     await end();
     await begin(1_000);
   }
+  /** What the layer's own time limit says. The connection below it gives up later, with other words. */
+  const late = 'The server of the channel layer did not answer within 1000 ms.';
 
   /** What all fail with, before the server is back. */
   async function refused(...calls: readonly Promise<unknown>[]): Promise<void> {
@@ -607,10 +609,13 @@ export function survivesItsServer(make: (timeLimit: number) => Promise<ServedLay
 
   it('notices a server that is silent, refuses in time what waits for it, and comes back', async () => {
     await beginImpatient();
+    const lost = Promise.withResolvers<unknown>();
+    layer.onFailure(lost.resolve);
     const ann = await join(layer, 'red');
     under.proxy.freeze();
     const adding = layer.add('blue', ann.name);
     await refused(layer.sendToGroup('red', note('lost')), layer.send(ann.name, note('lost')));
+    expect(await within(lost.promise, 'The loss')).to.have.nested.property('cause.message', late);
     // Where the server has no part in it, the channel is in the group.
     await within(outcome(adding), 'Joining');
     under.proxy.cut();
@@ -629,7 +634,7 @@ export function survivesItsServer(make: (timeLimit: number) => Promise<ServedLay
     layer.onFailure(lost.resolve);
     await join(layer, 'red');
     under.proxy.freeze();
-    await within(lost.promise, 'The loss');
+    expect(await within(lost.promise, 'The loss')).to.have.nested.property('cause.message', late);
     under.proxy.cut();
     under.proxy.thaw();
     under.proxy.mend();

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { type App, Consumer, createApp, List, ModelConsumer, mix, path } from 'signalbox';
+import { type App, Consumer, List, ModelConsumer, mix, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { embeddedDatabase } from '../support/embedded-database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
+import { blue, red, trackIssues } from '../support/tracked-issues.js';
 import { Issue, IssueSerializer, trackerModels } from '../support/tracker.js';
-import { blue, red, trackIssues } from './tracked-issues.js';
 
 const filters = {
   fields: {
@@ -30,14 +30,13 @@ class Issues extends mix(ModelConsumer(Issue, { serializer: IssueSerializer, fil
 /** PGlite takes parameters otherwise than a server does. */
 describe('Filters on PGlite', () => {
   const database = embeddedDatabase(trackerModels);
+  const serve = useServer();
   let app: App;
 
-  before(() => trackIssues(database.orm as never));
+  before(() => trackIssues(database.orm));
   beforeEach(() => {
-    const { container } = testProviders();
-    app = createApp({ orm: database.orm, routes: [path('/', Issues)], container });
+    ({ app } = serve([path('/', Issues)], { orm: database.orm }));
   });
-  afterEach(() => app.close());
 
   const narrowed: readonly (readonly [object, readonly number[]])[] = [
     [{ state: ['closed'] }, [3]],

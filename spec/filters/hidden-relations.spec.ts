@@ -1,11 +1,11 @@
 import { Collection, type Opt, type Rel } from '@mikro-orm/core';
 import { Entity, Filter, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import { type App, Consumer, createApp, List, ModelConsumer, ModelSerializer, mix, path } from 'signalbox';
+import { type App, Consumer, List, ModelConsumer, ModelSerializer, mix, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 @Filter({ name: 'kept', cond: { deleted: false }, default: true })
 @Entity()
@@ -57,6 +57,7 @@ class Books extends mix(
 /** The first book stands on a shelf that is there, the second on one that the ORM's default filter hides. */
 describe('Filters through relations whose rows the ORM hides', () => {
   const database = useDatabase('hidden_relations', [Shelf, Author, Book]);
+  const serve = useServer();
   let app: App;
 
   beforeEach(async () => {
@@ -68,10 +69,8 @@ describe('Filters through relations whose rows the ORM hides', () => {
       book.authors.add(em.create(Author, { shelf }));
     }
     await em.flush();
-    const { container } = testProviders();
-    app = createApp({ orm: database.orm, routes: [path('/', Books)], container });
+    ({ app } = serve([path('/', Books)], { orm: database.orm }));
   });
-  afterEach(() => app.close());
 
   const found: readonly (readonly [object, readonly number[]])[] = [
     [{ filter: { 'home.name': 'tall' } }, [1]],

@@ -1,17 +1,6 @@
 import type { FilterQuery } from '@mikro-orm/core';
 import { expect } from 'chai';
-import {
-  type ActionContext,
-  Consumer,
-  createApp,
-  LimitOffsetPaginator,
-  List,
-  ModelConsumer,
-  mix,
-  path,
-  Retrieve,
-  type Route,
-} from 'signalbox';
+import { type ActionContext, Consumer, LimitOffsetPaginator, List, ModelConsumer, mix, Retrieve } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
 import { Person, ShortSerializer, Thing, useScenarios } from '../dcrf/crud-support.js';
 
@@ -38,9 +27,6 @@ class PagedConsumer extends mix(
 ) {}
 
 @Consumer()
-class PlainConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer }), List) {}
-
-@Consumer()
 class EmptyConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, filters: { fields: [] } }), List) {
   override async list(context: ActionContext) {
     return (await super.list(context)).toReversed();
@@ -51,7 +37,6 @@ describe('Filters of a model consumer', () => {
   const world = useScenarios('filters', {
     '/': FilteredConsumer,
     '/paged/': PagedConsumer,
-    '/plain/': PlainConsumer,
     '/empty/': EmptyConsumer,
   });
   let client: TestConnection;
@@ -163,38 +148,7 @@ describe('Filters of a model consumer', () => {
     expect(await client.request('retrieve', { pk: 1, filter: { shelf: 2 } })).to.include({ response_status: 200 });
   });
 
-  it('are refused unless they are declared', async () => {
-    const plain = await world.open('/plain/');
-    expect(await plain.request('list', { filter: { shelf: 2 }, search: 'x', ordering: '-name' })).to.deep.include({
-      errors: [
-        {
-          filter: ['This list has no filters.'],
-          ordering: ['This list has no ordering.'],
-          search: ['This list has no search.'],
-        },
-      ],
-      response_status: 400,
-      code: 'validation_failed',
-    });
-  });
-
   it('leave the parameters of a list without any as they are', async () => {
     expect(await named({}, await world.open('/empty/'))).to.deep.equal(['epsilon', 'delta', 'gamma', 'beta', 'alpha']);
   });
-
-  const undeclarable: readonly (readonly [object, string])[] = [
-    [{ fields: ['colour'] }, 'Thing.colour: is not a column of the model.'],
-    [
-      { ordering: ['tags'] },
-      'Thing.tags: is to order lists, but is a relation to many. Name a column of it: "tags.id".',
-    ],
-    [{ search: ['shelf'] }, 'Thing.shelf: is to be searched, but does not hold text.'],
-  ];
-  for (const [wrong, text] of undeclarable) {
-    it(`refuse ${JSON.stringify(wrong)} when the application is created`, () => {
-      @Consumer()
-      class Wrong extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, filters: wrong }), List) {}
-      expect(() => createApp<readonly Route[]>({ orm: world.orm, routes: [path('/', Wrong)] })).to.throw(text);
-    });
-  }
 });

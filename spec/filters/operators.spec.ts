@@ -4,6 +4,7 @@ import { IsBoolean, IsInt, IsOptional } from 'class-validator';
 import {
   type ActionContext,
   type App,
+  ConfigurationError,
   Consumer,
   CursorPaginator,
   createApp,
@@ -24,9 +25,9 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
+import { blue, green, red, trackIssues } from '../support/tracked-issues.js';
 import { Issue, IssueSerializer, Label, Project, trackerModels } from '../support/tracker.js';
-import { blue, green, red, trackIssues } from './tracked-issues.js';
 
 const order = ['lt', 'lte', 'gt', 'gte', 'between'] as const;
 const text = ['contains', 'icontains', 'starts_with', 'istarts_with'] as const;
@@ -167,7 +168,8 @@ class StreamedIssues extends mix(
 
 describe('The operators of filters', () => {
   const database = useDatabase('operators', trackerModels);
-  let app: App<readonly Route[]>;
+  const serve = useServer();
+  let app: App;
   let client: TestConnection;
 
   beforeEach(async () => {
@@ -181,16 +183,15 @@ describe('The operators of filters', () => {
       '/unfiltered/': UnfilteredIssues,
       '/streamed/': StreamedIssues,
     }).map(([url, consumer]) => path(url, consumer));
-    const { container } = testProviders();
-    app = createApp<readonly Route[]>({ orm: database.orm, routes, container });
+    ({ app } = serve(routes, { orm: database.orm }));
     client = await connect(app, '/');
   });
-  afterEach(() => app.close());
 
   const titles = async (kwargs: object, on = client) => {
     const { data, errors } = await on.request('list', { ...kwargs });
-    const rows: unknown = Array.isArray(data) ? data : Reflect.get(Object(data), 'results');
-    return Array.isArray(rows) ? rows.map(({ title }) => title) : errors;
+    if (errors.length > 0) return errors;
+    const rows = Array.isArray(data) ? data : (data as { readonly results: readonly unknown[] }).results;
+    return rows.map((row) => (row as Issue).title);
   };
   const [crash, slow, typo, idea] = ['Crash of 100%', 'slow crash', 'typo', 'idea'];
 
@@ -281,7 +282,7 @@ describe('The operators of filters', () => {
     [{ points: 3, labels: { is_null: true } }, [typo]],
   ];
   for (const [filter, expected] of narrowed) {
-    it(`lets ${expected.join(', ') || 'nothing'} through for ${JSON.stringify(filter)}`, async () => {
+    it(`let ${expected.join(', ') || 'nothing'} through for ${JSON.stringify(filter)}`, async () => {
       expect(await titles({ filter })).to.deep.equal(expected);
     });
   }
@@ -614,6 +615,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
       { fields: ['project.colour'] },
       `Issue.project.colour: is not a column of the model. Name columns, relations, and what they lead to: "project.team". Or ${own}`,
     ],
+    [{ fields: ['colour'] }, 'Issue.colour: is not a column of the model.'],
     [{ fields: ['title.length'] }, 'Issue.title.length: is not a column of the model.'],
     [
       { ordering: ['labels'] },
@@ -644,7 +646,12 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
         return query;
       }
     }
-    expect(checked({ backends: [Unmarked] })).to.throw('Unmarked');
+    expect(checked({ backends: [Unmarked] })).to.throw(
+      ConfigurationError,
+      'Unmarked: has 1 constructor parameter, but no decorator of its own recorded its type, so the container would pass nothing to it. ' +
+        'Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, ' +
+        'or name what to inject: @inject(TheClass).',
+    );
   });
 
   class WithoutRules {

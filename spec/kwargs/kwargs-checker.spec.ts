@@ -212,18 +212,45 @@ describe('Kwargs', () => {
       });
     }
 
-    for (const wrong of [null, 5, 'x', true, [], [[]], [null], {}]) {
-      it(`are refused where lines or a line is ${JSON.stringify(wrong)}`, async () => {
-        expect(await textsOf(Order, { room: 'x', lines: [wrong] })).to.have.nested.property('[0].room');
-        expect(await textsOf(Order, { room: 'x', lines: wrong })).to.have.nested.property('[0].room');
-        expect(await textsOf(Order, { room: 'x', first: wrong })).to.have.nested.property('[0].room');
+    const noLine = {
+      item: ['item must be a string.'],
+      amount: ['amount must not be less than 1.', 'amount must be an integer number.'],
+    };
+    const under = (path: string, texts: object): object =>
+      Object.fromEntries(Object.entries(texts).map(([name, text]) => [`${path}.${name}`, text]));
+    const noObject = (of: string): readonly string[] => [`${of} must be either object or array.`];
+    const eachLine = 'each value in nested property lines';
+
+    for (const [wrong, texts] of [
+      [null, { 'lines.0': noObject(eachLine) }],
+      [5, { 'lines.0': noObject(eachLine) }],
+      ['x', { 'lines.0': noObject(eachLine) }],
+      [true, { 'lines.0': noObject(eachLine) }],
+      [[], { 'lines.0': ['0 must not be an array.'] }],
+      [{}, under('lines.0', noLine)],
+    ] as const) {
+      it(`are refused where a line is ${JSON.stringify(wrong)}, with what else is wrong`, async () => {
+        const room = ['room must be an integer number.'];
+        expect(await textsOf(Order, { room: 'x', lines: [wrong] })).to.deep.equal([{ ...texts, room }]);
       });
     }
 
-    it('let nothing but lines into lines', async () => {
-      for (const wrong of [5, 'x', true, null, {}, [{ item: 5 }]]) {
-        expect(await textsOf(Order, { room: 1, lines: [wrong] }), JSON.stringify(wrong)).to.be.an('array');
-      }
+    for (const wrong of [5, 'x', true]) {
+      it(`are refused where ${JSON.stringify(wrong)} is in the place of a line or of lines`, async () => {
+        expect(await textsOf(Order, { room: 1, lines: wrong, first: wrong })).to.deep.equal([
+          {
+            lines: ['lines must be an array.', ...noObject(eachLine)],
+            first: noObject('nested property first'),
+          },
+        ]);
+      });
+    }
+
+    it('are refused where a line is in the place of lines, or lines in that of a line', async () => {
+      const line = { item: 'a', amount: 1 };
+      expect(await textsOf(Order, { room: 1, lines: line, first: [line] })).to.deep.equal([
+        { lines: ['lines must be an array.'], first: ['first must not be an array.'] },
+      ]);
     });
 
     it('let anything through where a field may be anything', async () => {
@@ -271,7 +298,7 @@ describe('Kwargs', () => {
       expect(await textsOf(name, { name: '1' })).to.deep.equal([{ name: ['Too short.', 'Letters only.'] }]);
     });
 
-    it('are dropped and named where nobody asked for them, or refused', async () => {
+    it('are dropped and named where the schema does not declare them, and refused where the action is strict', async () => {
       const { value, dropped } = await check(order, { room: 1, admin: true, constructor: 1 });
       expect(value).to.deep.equal({ room: 1 });
       expect(dropped).to.deep.equal(['admin', 'constructor']);

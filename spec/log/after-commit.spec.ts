@@ -1,57 +1,36 @@
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   afterCommit,
   Consumer,
-  createApp,
-  type ModelEvent,
-  ModelObserver,
   Observer,
   path,
   Signal,
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect } from 'signalbox/testing';
-import { useDatabase } from '../support/database.js';
+import { connect, type MemoryLogger } from 'signalbox/testing';
+import { connectOrm, useDatabase } from '../support/database.js';
 import { patience, until } from '../support/deadline.js';
+import { Room } from '../support/entities.js';
+import { Author } from '../support/library.js';
 import { createDatabase } from '../support/postgres.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
-
-@Entity()
-class Parcel {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-}
-
-@Entity()
-class Invoice {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'boolean', default: false }) isPaid?: boolean;
-}
+import { RoomWatcher } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 
 const called = new Signal<number>('called');
 
 @Consumer()
-class ParcelConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onParcel, {}, context);
-  }
+class ListeningConsumer extends RoomWatcher {
   @Action({ status: 201 })
   async listen(context: ActionContext) {
     await this.subscribe(this.onCalled, {}, context);
   }
   @Observer(called)
   async onCalled(event: SignalEvent<number>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-  @ModelObserver(() => Parcel)
-  async onParcel(event: ModelEvent<Parcel, { pk: number }>, subscription: Subscription) {
     await subscription.send(event);
   }
 }
@@ -62,34 +41,26 @@ const unheard =
   '`disableTransactions` and `implicitTransactions: false`.';
 
 describe('Work that waits for a commit', () => {
-  const parcels = useDatabase('after_commit', [Parcel]);
+  const database = useDatabase('after_commit');
   /** No application observes its models. */
-  let invoices: MikroORM;
+  let elsewhere: MikroORM;
+  const serve = useServer();
   let app: App;
-  let providers: TestProviders;
+  let logger: MemoryLogger;
   let ran: string[];
 
   before(async () => {
-    invoices = await MikroORM.init({
-      clientUrl: await createDatabase('after_commit_elsewhere'),
-      entities: [Invoice],
-      metadataProvider: ReflectMetadataProvider,
-      contextName: 'invoices',
+    elsewhere = await connectOrm(await createDatabase('after_commit_elsewhere'), {
+      entities: [Author],
+      contextName: 'elsewhere',
     });
-    await invoices.schema.create();
+    await elsewhere.schema.create();
   });
-  after(() => invoices.close(true));
+  after(() => elsewhere.close(true));
   beforeEach(() => {
     ran = [];
-    providers = testProviders();
-    app = createApp({
-      orm: parcels.orm,
-      otherOrms: [invoices],
-      container: providers.container,
-      routes: [path('/', ParcelConsumer)],
-    });
+    ({ app, logger } = serve([path('/', ListeningConsumer)], { orm: database.orm, otherOrms: [elsewhere] }));
   });
-  afterEach(() => app.close());
 
   const will = (name: string) => () => void ran.push(name);
   const hasRun = (...names: string[]) => until(() => ran.join() === names.join(), `The work ${names.join()}`);
@@ -114,10 +85,10 @@ describe('Work that waits for a commit', () => {
 
   it('runs behind the commit of every ORM of the application, also of one without observed models', async () => {
     await app.start();
-    const em = invoices.em.fork();
-    const count = () => invoices.em.fork().count(Invoice);
+    const em = elsewhere.em.fork();
+    const count = () => elsewhere.em.fork().count(Author);
     await em.transactional(async (inner) => {
-      inner.create(Invoice, { id: 1 });
+      inner.create(Author, { name: 'ann' });
       afterCommit(async () => void ran.push(`${await count()} stored`));
       await inner.flush();
       ran.push(`${await count()} before`);
@@ -129,11 +100,11 @@ describe('Work that waits for a commit', () => {
       })
       .catch(() => {});
     await hasRun('0 before', '1 stored');
-    expect(await invoices.em.execute(`select from pg_namespace where nspname = 'signalbox'`)).to.deep.equal([]);
+    expect(await elsewhere.em.execute(`select from pg_namespace where nspname = 'signalbox'`)).to.deep.equal([]);
   });
 
   it('waits for a transaction that was begun by hand on a fork which is named', async () => {
-    const em = parcels.orm.em.fork();
+    const em = database.orm.em.fork();
     await em.begin();
     afterCommit(will('never'), em);
     await em.rollback();
@@ -147,7 +118,7 @@ describe('Work that waits for a commit', () => {
   });
 
   it('is refused in a transaction that MikroORM did not begin, and in a savepoint of it', async () => {
-    await inForeignTransaction(parcels.orm, async (em) => {
+    await inForeignTransaction(database.orm, async (em) => {
       expect(refusalOf(() => afterCommit(will('never'), em))).to.equal(unheard);
       await em.transactional(async () => {
         expect(refusalOf(() => afterCommit(will('never')))).to.equal(unheard);
@@ -157,7 +128,7 @@ describe('Work that waits for a commit', () => {
   });
 
   it('is refused behind the end of the last application', async () => {
-    const em = parcels.orm.em.fork();
+    const em = database.orm.em.fork();
     await em.transactional(async () => {
       await app.close();
       expect(refusalOf(() => afterCommit(will('never')))).to.equal(unheard);
@@ -171,7 +142,7 @@ describe('Work that waits for a commit', () => {
   it('has its errors in the log of the application, also outside of any transaction', async () => {
     const error = new Error('The mail server is away.');
     afterCommit(() => Promise.reject(error));
-    const lines = () => providers.logger.at('error').map((line) => [line.message, line.fields['error']]);
+    const lines = () => logger.at('error').map((line) => [line.message, line.fields['error']]);
     await until(() => lines().length > 0, 'The line of the log');
     expect(lines()).to.deep.equal([['Work that waited for a commit failed.', error]]);
   });
@@ -180,7 +151,7 @@ describe('Work that waits for a commit', () => {
     await app.start();
     await using ann = await connect(app, '/');
     await ann.request('listen', { request_id: 1 });
-    await inForeignTransaction(parcels.orm, async (em) => {
+    await inForeignTransaction(database.orm, async (em) => {
       await em.transactional(async () => called.send(7));
       expect((await ann.receive({ timeout: patience })).data).to.equal(7);
     });
@@ -190,22 +161,22 @@ describe('Work that waits for a commit', () => {
     await app.start();
     await using ann = await connect(app, '/');
     await ann.request('watch', { request_id: 1 });
-    await inForeignTransaction(parcels.orm, async (em) => {
-      await em.transactional(async (inner) => void inner.create(Parcel, { id: 7 }));
+    await inForeignTransaction(database.orm, async (em) => {
+      await em.transactional(async (inner) => void inner.create(Room, { name: 'stored' }));
       await em
         .transactional(async (inner) => {
-          inner.create(Parcel, { id: 8 });
+          inner.create(Room, { name: 'rolled back' });
           await inner.flush();
           throw new Error('no');
         })
         .catch(() => {});
-      em.create(Parcel, { id: 9 });
+      em.create(Room, { name: 'stored behind it' });
       await em.flush();
     });
     const heard = [await ann.receive({ timeout: patience }), await ann.receive({ timeout: patience })];
     expect(heard.map(({ action, data }) => [action, data])).to.deep.equal([
-      ['create', { pk: 7 }],
-      ['create', { pk: 9 }],
+      ['create', { id: 1, name: 'stored' }],
+      ['create', { id: 3, name: 'stored behind it' }],
     ]);
   });
 });

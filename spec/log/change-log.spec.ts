@@ -1,12 +1,11 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM as EmbeddedOrm } from '@mikro-orm/pglite';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import type { RunStatement } from '#signalbox/orm/statements.js';
 import { itIsAChangeLog } from '../contracts/change-log-contract.js';
+import { connectOrm } from '../support/database.js';
 import { openEmbedded } from '../support/embedded-database.js';
 import { createDatabase } from '../support/postgres.js';
-
-const common = { entities: [], metadataProvider: ReflectMetadataProvider, discovery: { warnWhenNoEntities: false } };
 
 describe('The change log on PostgreSQL', () => {
   let orm: MikroORM;
@@ -14,7 +13,7 @@ describe('The change log on PostgreSQL', () => {
 
   before(async () => {
     url = await createDatabase('change log');
-    orm = await MikroORM.init({ ...common, clientUrl: url, pool: { max: 20 } });
+    orm = await connectOrm(url, { entities: [], pool: { max: 20 } });
   });
   after(() => orm.close(true));
 
@@ -33,7 +32,7 @@ describe('The change log on PostgreSQL', () => {
 });
 
 describe('The change log on PGlite', () => {
-  let orm: import('@mikro-orm/pglite').MikroORM;
+  let orm: EmbeddedOrm;
 
   before(async function () {
     this.timeout(120_000);

@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, Unique } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsIn } from 'class-validator';
 import {
@@ -9,24 +8,16 @@ import {
   type App,
   afterCommit,
   Consumer,
-  createApp,
-  Logger,
   type ModelEvent,
   ModelObserver,
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
-import { container as rootContainer } from 'tsyringe';
+import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { Slip } from '../support/deferred.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
-
-@Entity()
-@Unique({ properties: ['code'], deferMode: 'deferred' as never })
-class Slip {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) code!: string;
-}
+import { useServer } from '../support/serving.js';
 
 const ways = [
   'commit',
@@ -61,7 +52,7 @@ class SlipConsumer extends ApiConsumer {
 
   @Action({ atomic: true })
   async write({ way }: Way) {
-    const em = this.em.getContext() as EntityManager & { execute(sql: string): Promise<unknown> };
+    const em = this.em.getContext();
     const sql = (text: string) => em.getConnection().execute(text, [], 'run', em.getTransactionContext());
     await em.nativeUpdate(Slip, { id: 1 }, { code: 'native' });
     if (way === 'swallow-slowly') return void (await sql(failingSlowly).catch(() => {}));
@@ -108,33 +99,25 @@ const failingSlowly = `do $$ begin
   perform 1 / 0;
 end $$`;
 
-const create = `create table slip (id int primary key, code text not null, constraint slip_code unique (code) deferrable initially deferred)`;
-
 for (const { name, open } of [
   { name: 'PostgreSQL', open: () => useDatabase('commit_outcomes', [Slip]) },
   { name: 'PGlite', open: () => embeddedDatabase([Slip]) },
 ]) {
   describe(`A commit on ${name}`, () => {
     const database = open();
+    const serve = useServer();
     let app: App;
     let logger: MemoryLogger;
     let ann: TestConnection;
 
-    before(async () => {
-      for (const sql of ['drop table if exists slip', create]) await database.orm.em.getConnection().execute(sql);
-    });
     beforeEach(async () => {
       ran.splice(0);
-      for (const sql of ['delete from slip', `insert into slip values (1, 'one'), (2, 'two')`])
+      for (const sql of ['delete from slip', `insert into slip (id, code) values (1, 'one'), (2, 'two')`])
         await database.orm.em.getConnection().execute(sql);
-      logger = new MemoryLogger();
-      const container = rootContainer.createChildContainer();
-      container.registerInstance(Logger, logger);
-      app = createApp({ orm: database.orm, container, routes: [path('/', SlipConsumer)] });
+      ({ app, logger } = serve([path('/', SlipConsumer)], { orm: database.orm }));
       ann = await connect(app, '/');
       await ann.request('watch', { request_id: 1 });
     });
-    afterEach(() => app.close());
 
     async function stored(): Promise<readonly string[]> {
       const rows = await database.orm.em.fork().find(Slip, {}, { orderBy: { id: 'asc' } });

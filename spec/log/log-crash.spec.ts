@@ -1,13 +1,13 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import pg from 'pg';
 import { MemoryLogger } from 'signalbox/testing';
-import { LogReader } from '#signalbox/log/log-reader.js';
+import type { LogReader } from '#signalbox/log/log-reader.js';
 import { prepareLog } from '#signalbox/log/log-schema.js';
 import { ConnectionPool } from '#signalbox/orm/connection-pool.js';
-import { statementRunner } from '#signalbox/orm/statements.js';
 import { type ChangeLogSettings, defaultSettings } from '#signalbox/settings.js';
+import { logReaderOf } from '../support/changes.js';
+import { connectOrm } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { population } from '../support/population.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
@@ -33,19 +33,13 @@ describe('The change log over a crash of the server', function () {
   let pool: ConnectionPool;
   let received: string[];
   let missed: string[];
-  let reader: LogReader | undefined;
+  let reader: LogReader;
 
   before(async () => {
     server = await startPostgres();
     const clientUrl = await server.createDatabase('crash');
     await configure(server.url);
-    orm = await MikroORM.init({
-      clientUrl,
-      entities: [],
-      metadataProvider: ReflectMetadataProvider,
-      discovery: { warnWhenNoEntities: false },
-      pool: { max: 20 },
-    });
+    orm = await connectOrm(clientUrl, { entities: [], pool: { max: 20 } });
     pool = ConnectionPool.of(orm);
     pool.watch();
   });
@@ -59,19 +53,13 @@ describe('The change log over a crash of the server', function () {
     missed = [];
     await orm.em.execute('drop schema if exists signalbox cascade');
   });
-  afterEach(() => reader?.stop());
+  afterEach(() => reader.stop());
 
   const start = async (durability: ChangeLogSettings['durability'], told?: Told): Promise<LogReader> => {
     const settings = { ...defaultSettings.changeLog, durability };
-    const logger = new MemoryLogger();
-    const prepare = () => prepareLog(orm.em, settings, logger);
-    await prepare();
-    reader = new LogReader({
-      read: statementRunner(orm.em, settings),
-      prepare,
-      bell: { isHeard: true },
+    await prepareLog(orm.em, settings, new MemoryLogger());
+    reader = logReaderOf(orm.em, {
       settings,
-      logger,
       receive: (batch) => {
         received.push(...batch.rows.map(({ entries }) => entries));
         told?.receive(batch);
@@ -115,7 +103,7 @@ describe('The change log over a crash of the server', function () {
   const read = async (): Promise<void> => {
     await until(
       () =>
-        (reader as LogReader).read().then(
+        reader.read().then(
           () => true,
           () => false,
         ),

@@ -1,22 +1,21 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import { MemoryLogger } from 'signalbox/testing';
-import { LogReader } from '#signalbox/log/log-reader.js';
+import type { LogReader } from '#signalbox/log/log-reader.js';
 import { prepareLog } from '#signalbox/log/log-schema.js';
-import { statementRunner } from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
-import { useDatabase } from '../support/database.js';
+import { logReaderOf } from '../support/changes.js';
+import { addressOf, useDatabase } from '../support/database.js';
 
 describe('The reader of the change log, beside transactions that overlap', () => {
   const database = useDatabase('log_reader');
-  const settings = defaultSettings.changeLog;
   let reader: LogReader;
   let received: string[][];
   let early: pg.Client;
   let late: pg.Client;
 
   const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client(database.orm.config.get('clientUrl'));
+    const client = new pg.Client(addressOf(database));
     await client.connect();
     return client;
   };
@@ -25,17 +24,10 @@ describe('The reader of the change log, beside transactions that overlap', () =>
 
   beforeEach(async () => {
     const { em } = database.orm;
-    const logger = new MemoryLogger();
-    const prepare = (): Promise<void> => prepareLog(em, settings, logger);
     await em.execute('drop schema if exists signalbox cascade');
-    await prepare();
+    await prepareLog(em, defaultSettings.changeLog, new MemoryLogger());
     received = [];
-    reader = new LogReader({
-      read: statementRunner(em, settings),
-      prepare,
-      bell: { isHeard: true },
-      settings,
-      logger,
+    reader = logReaderOf(em, {
       receive: ({ rows }) => received.push(rows.map(({ entries }) => entries)),
       missed: (reason) => received.push([`missed: ${reason}`]),
     });

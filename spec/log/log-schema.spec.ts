@@ -1,25 +1,20 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Entity, PrimaryKey, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { Migrator } from '@mikro-orm/migrations';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM, Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import pg from 'pg';
 import { ConfigurationError } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
-import { type LogBatch, LogReader } from '#signalbox/log/log-reader.js';
+import type { LogBatch } from '#signalbox/log/log-reader.js';
 import { checkLog, emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
-import { statementRunner, writeConnection } from '#signalbox/orm/statements.js';
-import { defaultSettings } from '#signalbox/settings.js';
+import { writeConnection } from '#signalbox/orm/statements.js';
+import { logReaderOf } from '../support/changes.js';
+import { connectOrm } from '../support/database.js';
+import { Author } from '../support/library.js';
 import { createDatabase } from '../support/postgres.js';
-
-@Entity({ tableName: 'kept' })
-class Kept {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-}
 
 describe('The tables of the change log', () => {
   const settings = { durability: 'unlogged', slotMinutes: 15 } as const;
@@ -47,11 +42,9 @@ describe('The tables of the change log', () => {
     await owner.end();
   });
 
-  const connect = async (role = 'postgres', options: object = {}): Promise<MikroORM> => {
-    const orm = await MikroORM.init({
-      clientUrl: url.replace('postgres@', `${role}@`),
-      entities: [Kept],
-      metadataProvider: ReflectMetadataProvider,
+  const connect = async (role = 'postgres', options: Options = {}): Promise<MikroORM> => {
+    const orm = await connectOrm(url.replace('postgres@', `${role}@`), {
+      entities: [Author],
       extensions: [Migrator],
       ...options,
     });
@@ -195,14 +188,9 @@ describe('The tables of the change log', () => {
     await owner.query(logScript(settings, 'plain'));
     const { em } = await connect('plain');
     const batches: LogBatch[] = [];
-    const reader = new LogReader({
-      read: statementRunner(em, defaultSettings.changeLog),
+    const reader = logReaderOf(em, {
       prepare: () => prepareLog(em, settings, logger),
-      bell: { isHeard: true },
-      settings: defaultSettings.changeLog,
-      logger,
       receive: (batch) => batches.push(batch),
-      missed: () => {},
     });
     await reader.start();
     await em.execute(`insert into signalbox.log (entries) values ('a')`);
@@ -283,7 +271,7 @@ describe('The tables of the change log', () => {
     await prepareLog(orm.em, settings, logger);
     const { diff } = await orm.migrator.create();
     await rm(folder, { recursive: true });
-    expect(diff.up.join('\n')).to.contain('create table "kept"');
+    expect(diff.up.join('\n')).to.contain('create table "author"');
     expect([...diff.up, ...diff.down].join('\n')).to.not.contain('signalbox');
   });
 });

@@ -1,9 +1,8 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import pg from 'pg';
 import { type NotificationListener, Notifications } from '#signalbox/log/notifications.js';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { entities } from '../support/entities.js';
@@ -35,10 +34,6 @@ class Listening implements NotificationListener {
   }
 }
 
-function open(clientUrl: string): Promise<MikroORM> {
-  return MikroORM.init({ clientUrl, entities, metadataProvider: ReflectMetadataProvider });
-}
-
 describe('Notifications', () => {
   const database = useDatabase('notifications');
   let other: MikroORM;
@@ -48,7 +43,7 @@ describe('Notifications', () => {
   const ends: (() => Promise<void>)[] = [];
 
   before(async () => {
-    other = await open(database.orm.em.config.get('clientUrl') ?? '');
+    other = await connectOrm(addressOf(database));
   });
   beforeEach(() => {
     here = Notifications.of(database.orm);
@@ -163,7 +158,7 @@ describe('Notifications, while the server is away', () => {
 
   before(async () => {
     server = await startPostgres();
-    orm = await open(await server.createDatabase('away'));
+    orm = await connectOrm(await server.createDatabase('away'));
   });
   after(async () => {
     await orm.close(true);

@@ -1,27 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { type BrokerOptions, type ChannelMessage, NotifyChannelLayer } from 'signalbox';
-
 import {
   behavesLikeAChannelLayer,
   type ChannelLayerUnderTest,
   survivesItsServer,
 } from '../contracts/channel-layer-contract.js';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { patience, until, within } from '../support/deadline.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-
-async function open(clientUrl: string): Promise<MikroORM> {
-  return MikroORM.init({
-    clientUrl,
-    entities: [],
-    metadataProvider: ReflectMetadataProvider,
-    discovery: { warnWhenNoEntities: false },
-  });
-}
 
 function nodes(
   orm: MikroORM,
@@ -45,7 +34,7 @@ describe('NotifyChannelLayer', () => {
   let other: MikroORM;
 
   before(async () => {
-    other = await open(database.orm.em.config.get('clientUrl') ?? '');
+    other = await connectOrm(addressOf(database));
   });
   after(() => other.close(true));
 
@@ -159,7 +148,7 @@ describe('NotifyChannelLayer, whose server fails', () => {
     const proxy = await TcpProxy.to(Number(direct.port));
     const through = new URL(url);
     through.port = String(proxy.port);
-    opened = [await open(through.href), await open(url)];
+    opened = [await connectOrm(through.href), await connectOrm(url)];
     const [orm, second] = opened;
     if (!orm || !second) throw new Error('There are two.');
     let isKilled = false;

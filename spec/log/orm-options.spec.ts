@@ -1,5 +1,3 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   ApiConsumer,
@@ -13,6 +11,7 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
+import { connectOrm } from '../support/database.js';
 import { entities, User } from '../support/entities.js';
 import { offlineOrm } from '../support/offline-orm.js';
 
@@ -44,12 +43,7 @@ describe('An application that observes a model', () => {
     ['implicitTransactions', false],
   ] as const) {
     it(`refuses an ORM with ${option}: ${value}`, async () => {
-      const orm = await MikroORM.init({
-        clientUrl: 'postgresql://127.0.0.1:1/none',
-        entities,
-        metadataProvider: ReflectMetadataProvider,
-        [option]: value,
-      });
+      const orm = await connectOrm('postgresql://127.0.0.1:1/none', { [option]: value });
       expect(() => createApp({ orm, routes: [path('/', Watching)] })).to.throw(
         ConfigurationError,
         `createApp.orm: has \`${option}: ${value}\`, so that writes of observed models are not sent as events with their commit. ` +

@@ -1,48 +1,26 @@
 import { EntityManager, LockMode } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import pg from 'pg';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  Consumer,
-  createApp,
-  GroupsForConsumer,
-  GroupsForSignal,
-  type ModelEvent,
-  ModelObserver,
-  ModelSerializer,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { Action, ActionContext, type App, Consumer, GroupsForConsumer, GroupsForSignal, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
-import { useDatabase, useSecondOrm } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase, useSecondOrm } from '../support/database.js';
 import { Room } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
+import { RoomWatcher } from '../support/rooms.js';
+import { allStatementsSentBy } from '../support/sent-statements.js';
+import { useServer } from '../support/serving.js';
 
 @Consumer()
-class RoomConsumer extends ApiConsumer {
+class RoomConsumer extends RoomWatcher {
   constructor(private readonly em: EntityManager) {
     super();
   }
 
   /** In one transaction with the subscription, which therefore cannot wait for a read of the log. */
   @Action({ status: 201, atomic: true })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onRoom, {}, context);
+  override async watch(context: ActionContext) {
+    await super.watch(context);
     await this.em.count(Room);
   }
-  @ModelObserver(() => Room, { serializer: RoomSerializer })
-  async onRoom(event: ModelEvent<Room, { id: number; name: string }>, subscription: Subscription) {
-    await subscription.send(event);
-  }
+
   /** By a column: the row before a change is read, and locked. */
   @GroupsForSignal('onRoom')
   protected *groupsOfRoom({ archived }: Room) {
@@ -57,17 +35,16 @@ class RoomConsumer extends ApiConsumer {
 describe('Commits that no subscription waits for', () => {
   const database = useDatabase('passed_commits');
   const elsewhere = useSecondOrm(database);
+  const serve = useServer();
   let app: App;
   let client: TestConnection;
 
   beforeEach(async () => {
-    const { container } = testProviders();
-    app = createApp({ orm: database.orm, container, routes: [path('/', RoomConsumer)] });
+    ({ app } = serve([path('/', RoomConsumer)], { orm: database.orm }));
     await app.start();
     await app.idle();
     client = await connect(app, '/');
   });
-  afterEach(() => app.close());
 
   const create = async (...names: readonly string[]): Promise<void> => {
     for (const name of names) {
@@ -77,22 +54,8 @@ describe('Commits that no subscription waits for', () => {
     }
   };
 
-  /** What the driver sends while work is done. */
-  const sentBy = async (work: () => Promise<unknown>): Promise<readonly string[]> => {
-    const { query } = pg.Client.prototype;
-    const sent: string[] = [];
-    pg.Client.prototype.query = function (this: pg.Client, ...given: readonly unknown[]) {
-      const [statement] = given as readonly [string | { readonly text: string }];
-      sent.push(typeof statement === 'string' ? statement : statement.text);
-      return Reflect.apply(query, this, given);
-    } as typeof query;
-    try {
-      await work();
-    } finally {
-      pg.Client.prototype.query = query;
-    }
-    return sent;
-  };
+  const sentBy = async (work: () => Promise<unknown>): Promise<readonly string[]> =>
+    (await allStatementsSentBy(work)).map(({ text }) => text);
   const reads = (sent: readonly string[]): number => sent.filter((text) => text.includes('read_log')).length;
 
   it('are read together, and after a hundred of them at once', async () => {
@@ -122,16 +85,10 @@ describe('Commits that no subscription waits for', () => {
   });
 
   it('hand their connection over whole to what waits for one', async () => {
-    const orm = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: database.orm.config.get('entities'),
-      metadataProvider: ReflectMetadataProvider,
-      contextName: 'narrow',
-      pool: { min: 1, max: 1 },
-    });
-    const narrow = createApp({ orm, container: testProviders().container, routes: [path('/', RoomConsumer)] });
+    const orm = await connectOrm(addressOf(database), { contextName: 'narrow', pool: { min: 1, max: 1 } });
+    const { app: narrow } = serve([path('/', RoomConsumer)], { orm });
     await narrow.start();
-    const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
+    const pool = await orm.em.getConnection().getNativeClient();
     /** Sends its statement in the very call that hands the connection over. */
     const ask = (number: number): Promise<readonly unknown[]> =>
       new Promise((resolve, reject) => {

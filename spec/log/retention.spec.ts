@@ -1,15 +1,13 @@
 import { expect } from 'chai';
 import pg from 'pg';
-import { ApiConsumer, Consumer, createApp, path } from 'signalbox';
+import { createApp, path } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
-import { useDatabase } from '../support/database.js';
+import { addressOf, useDatabase } from '../support/database.js';
 import { until, within } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
-
-@Consumer()
-class SilentConsumer extends ApiConsumer {}
+import { SilentConsumer } from '../support/serving.js';
 
 /** After how many milliseconds an application looks first, and again where it has failed. */
 const minute = 60_000;
@@ -38,7 +36,7 @@ describe('The retention of the change log', () => {
   });
 
   const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client(database.orm.config.get('clientUrl'));
+    const client = new pg.Client(addressOf(database));
     await client.connect();
     clients.push(client);
     return client;

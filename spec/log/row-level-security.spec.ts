@@ -9,16 +9,16 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   type ModelEvent,
   ModelObserver,
   path,
   type Subscription,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
+import type { DependencyContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 /** Its policies pass the rows of the team that the transaction says it is of. */
 @Entity()
@@ -59,15 +59,15 @@ const policies = `
 
 describe('Row-level security', () => {
   const database = useDatabase('row_level_security', [Member, Club]);
+  const serve = useServer();
   let app: App;
-  let providers: TestProviders;
+  let container: DependencyContainer;
 
   before(async () => {
     await database.orm.em.execute(policies);
   });
   beforeEach(async () => {
-    providers = testProviders();
-    app = createApp({ orm: database.orm, container: providers.container, routes: [path('/', MemberConsumer)] });
+    ({ app, container } = serve([path('/', MemberConsumer)], { orm: database.orm }));
     await app.start();
     await database.orm.em.execute(
       'grant usage on schema signalbox to clerk; grant insert, select (id) on signalbox.log to clerk',
@@ -76,7 +76,6 @@ describe('Row-level security', () => {
     em.create(Member, { id: 1, team: 'red' });
     await em.flush();
   });
-  afterEach(() => app.close());
   after(() => database.orm.em.execute('drop owned by clerk, visitor; drop role clerk, visitor'));
 
   async function watching(): Promise<TestConnection> {
@@ -169,7 +168,6 @@ describe('Row-level security', () => {
   });
 
   it('refuses the commit of an announced write whose row is not found, unless it was announced as a delete', async () => {
-    const { container } = providers;
     const announcer = container.resolve(Announcer);
     await using ann = await watching();
     const remove = (em: EntityManager) => em.nativeDelete(Member, { id: 1 });

@@ -1,6 +1,6 @@
 import { EntityManager as Manager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsNumber } from 'class-validator';
 import {
@@ -9,9 +9,7 @@ import {
   type App,
   BulkPatch,
   Consumer,
-  createApp,
-  GroupsForConsumer,
-  GroupsForSignal,
+  GroupsForBoth,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -25,9 +23,9 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { emptyDatabase, useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, emptyDatabase, useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 @Entity()
 class Sample {
@@ -59,10 +57,7 @@ class SampleConsumer extends mix(ModelConsumer(Sample, { serializer: SampleSeria
   async onSample(event: ModelEvent<SampleSerializer>, subscription: Subscription<Weight>) {
     await subscription.send(event);
   }
-  @GroupsForSignal('onSample') protected *groupsOfSample({ weight }: Sample) {
-    yield `weight-${weight}`;
-  }
-  @GroupsForConsumer('onSample') protected *groupsOfWeight({ weight }: Weight) {
+  @GroupsForBoth('onSample') protected *groupsOfWeight({ weight }: Sample | Weight) {
     yield `weight-${weight}`;
   }
 
@@ -93,29 +88,21 @@ const shown = { ...stored, at: '2026-02-03T04:05:06.789Z', pause: 'P1D' };
 
 describe('Settings of a session', () => {
   const database = useDatabase('session_settings', [Sample]);
+  const server = useServer();
   const orms: MikroORM[] = [];
-  const apps: App[] = [];
 
   afterEach(async () => {
-    await Promise.all(apps.splice(0).map((app) => app.close()));
     await Promise.all(orms.splice(0).map((orm) => orm.close(true)));
   });
 
   async function open(driverOptions: object): Promise<MikroORM> {
-    const orm = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: [Sample],
-      metadataProvider: ReflectMetadataProvider,
-      driverOptions,
-    });
+    const orm = await connectOrm(addressOf(database), { entities: [Sample], driverOptions });
     orms.push(orm);
     return orm;
   }
 
   async function serve(orm: MikroORM): Promise<App> {
-    const { container } = testProviders();
-    const app = createApp({ orm, container, routes: [path('/', SampleConsumer)] });
-    apps.push(app);
+    const { app } = server([path('/', SampleConsumer)], { orm });
     await app.start();
     return app;
   }

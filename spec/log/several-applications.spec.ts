@@ -1,6 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsString } from 'class-validator';
 import {
@@ -13,18 +12,16 @@ import {
   type ChangeLogWriterOptions,
   Connections,
   Consumer,
-  createApp,
-  GroupsForConsumer,
-  GroupsForSignal,
+  GroupsForBoth,
   type ModelEvent,
   ModelObserver,
   NotAuthenticated,
   Observer,
+  type Permission,
   path,
   queryTicket,
   type Route,
   type Scope,
-  type ScopeMiddleware,
   Signal,
   type SignalEvent,
   type Subscription,
@@ -34,12 +31,13 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase, useSecondOrm } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase, useSecondOrm } from '../support/database.js';
 import { patience, until } from '../support/deadline.js';
-import { entities, Room, User } from '../support/entities.js';
+import { Room, User } from '../support/entities.js';
+import { revoked } from '../support/frames.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
 import { RoomSerializer } from '../support/rooms.js';
+import { type Served, SilentConsumer, UserOfAddress, useServer } from '../support/serving.js';
 import { work } from './worker-example.js';
 
 const departed = new Signal<{ readonly train: number }>('departed');
@@ -51,22 +49,30 @@ class Named {
   @IsString() name!: string;
 }
 
+let isPermitted = true;
+
+class IsPermitted implements Permission {
+  hasPermission() {
+    return isPermitted;
+  }
+}
+
 @Consumer()
 class RoomConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async watch(kwargs: Named, context: ActionContext) {
     await this.subscribe(this.onRoom, kwargs, context);
   }
+  @Action({ status: 201, permissions: [IsPermitted] })
+  async watchWhilePermitted(kwargs: Named, context: ActionContext) {
+    await this.subscribe(this.onRoom, kwargs, context);
+  }
   @ModelObserver(() => Room, { serializer: RoomSerializer })
   async onRoom(event: ModelEvent<Room, { id: number; name: string }>, subscription: Subscription<Named>) {
     await subscription.send(event);
   }
-  @GroupsForSignal('onRoom')
-  protected *groupsOfRoom({ name }: Room) {
-    yield name;
-  }
-  @GroupsForConsumer('onRoom')
-  protected *groupsOfName({ name }: Named) {
+  @GroupsForBoth('onRoom')
+  protected *groupsOfName({ name }: Room | Named) {
     yield name;
   }
 
@@ -85,54 +91,45 @@ class RoomConsumer extends ApiConsumer {
   }
 }
 
-@Consumer()
-class SilentConsumer extends ApiConsumer {}
-
 let reached = Promise.withResolvers<void>();
 let left = Promise.withResolvers<void>();
 
-/** Logs in by the query, and takes as long as the spec wishes. */
+/** Takes as long as the spec wishes. */
 @injectable()
-class Login implements ScopeMiddleware {
-  async apply(scope: Scope): Promise<void> {
+class SlowLogin extends UserOfAddress {
+  override async apply(scope: Scope): Promise<void> {
     if (scope.query.has('slow')) {
       reached.resolve();
       await left.promise;
     }
-    const userId = scope.query.get('user');
-    if (userId !== null) scope.identity = { userId, sessionId: `session-of-${userId}` };
+    await super.apply(scope);
   }
 }
 
 describe('Several applications on one database', () => {
   const database = useDatabase('several_applications');
   const second = useSecondOrm(database);
-  const opened: App[] = [];
+  const serve = useServer();
   const writers: ChangeLogWriter[] = [];
 
   beforeEach(() => {
+    isPermitted = true;
     reached = Promise.withResolvers();
     left = Promise.withResolvers();
   });
   afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
     await Promise.all(writers.splice(0).map((writer) => writer.close()));
   });
 
-  type Opened = TestProviders & { readonly app: App };
-
-  function open(orm: MikroORM, options: Partial<AppOptions<readonly Route[]>> = {}): Opened {
-    const providers = testProviders();
+  function open(orm: MikroORM, options: Partial<AppOptions<readonly Route[]>> = {}): Served {
     const routes = [
-      path('/', RoomConsumer, { middleware: [Login] }),
+      path('/', RoomConsumer, { middleware: [SlowLogin] }),
       path('/ticket/', RoomConsumer, { middleware: [queryTicket()] }),
     ];
-    const app = createApp({ orm, container: providers.container, routes, ...options });
-    opened.push(app);
-    return { ...providers, app };
+    return serve(routes, { orm, ...options });
   }
 
-  async function openTwo(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<readonly [Opened, Opened]> {
+  async function openTwo(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<readonly [Served, Served]> {
     const both = [open(database.orm, options), open(second.orm, options)] as const;
     await Promise.all(both.map(({ app }) => app.start()));
     return both;
@@ -164,7 +161,7 @@ describe('Several applications on one database', () => {
   describe('hear of changes', () => {
     it('of no model where none is observed: a commit leaves nothing in the log', async () => {
       await database.orm.em.execute('drop schema if exists signalbox cascade');
-      const { app } = open(database.orm, { routes: [path('/', SilentConsumer)] });
+      const { app } = serve([path('/', SilentConsumer)], { orm: database.orm });
       await app.start();
       await add(database.orm, 'lobby');
       expect(await database.orm.em.execute('select id from signalbox.log')).to.deep.equal([]);
@@ -295,7 +292,7 @@ describe('Several applications on one database', () => {
       const { app } = open(database.orm);
       await using ann = await watching(app, 'platform');
       await ann.request('listen', { request_id: 1 });
-      await work(database.orm.config.get('clientUrl') ?? '');
+      await work(addressOf(database));
       const told = [await nameOf(ann), await nameOf(ann)];
       expect(told).to.have.members(['create platform', 'on_departed 9']);
     });
@@ -344,7 +341,7 @@ describe('Several applications on one database', () => {
       expect(there.frames.filter(({ action }) => action === 'create')).to.deep.equal([]);
     });
 
-    it('once: not those that he opens afterwards with who gave the order', async () => {
+    it('once: those that the user opens afterwards, to the application that gave the order, stay open', async () => {
       const [one, other] = await openTwo();
       await using there = await connect(other.app, '/?user=1');
       await one.app.disconnectUser(1);
@@ -403,11 +400,16 @@ describe('Several applications on one database', () => {
 
   it('ask subscriptions again in both, which one of them is asked to', async () => {
     const [one, other] = await openTwo();
-    await using there = await watching(other.app, 'lobby');
+    await using here = await connect(one.app, '/');
+    await using there = await connect(other.app, '/');
+    for (const client of [here, there]) await client.request('watch_while_permitted', { name: 'lobby', request_id: 1 });
     one.app.recheck(RoomConsumer, 'onRoom', ['lobby']);
     await other.app.idle();
     await add(second.orm, 'lobby');
-    expect(await nameOf(there)).to.equal('create lobby');
+    expect([await nameOf(here), await nameOf(there)]).to.deep.equal(['create lobby', 'create lobby']);
+    isPermitted = false;
+    one.app.recheck(RoomConsumer, 'onRoom', ['cellar', 'lobby']);
+    expect([await here.receive(), await there.receive()]).to.deep.equal([revoked(1), revoked(1)]);
   });
 
   it('open a socket with a ticket that the other one issued, once', async () => {
@@ -423,6 +425,7 @@ describe('Several applications on one database', () => {
 });
 
 describe('An order that is given while the database is away', () => {
+  const serve = useServer();
   let server: PostgresServer;
   let here: MikroORM;
   let there: MikroORM;
@@ -430,8 +433,7 @@ describe('An order that is given while the database is away', () => {
   before(async () => {
     server = await startPostgres();
     const clientUrl = await server.createDatabase('orders');
-    const open = () => MikroORM.init({ clientUrl, entities, metadataProvider: ReflectMetadataProvider });
-    [here, there] = [await open(), await open()];
+    [here, there] = [await connectOrm(clientUrl), await connectOrm(clientUrl)];
     await here.schema.create();
   });
   after(async () => {
@@ -440,12 +442,8 @@ describe('An order that is given while the database is away', () => {
   });
 
   it('is obeyed here at once, and by the others when it is back', async () => {
-    const open = (orm: MikroORM): TestProviders & { readonly app: App } => {
-      const providers = testProviders();
-      const routes = [path('/', RoomConsumer, { middleware: [Login] })];
-      return { ...providers, app: createApp({ orm, container: providers.container, routes }) };
-    };
-    const [one, other] = [open(here), open(there)];
+    const routes = [path('/', RoomConsumer, { middleware: [UserOfAddress] })];
+    const [one, other] = [serve(routes, { orm: here }), serve(routes, { orm: there })];
     await using ann = await connect(one.app, '/?user=1');
     await using anna = await connect(other.app, '/?user=1');
     await server.halt('fast');
@@ -457,6 +455,5 @@ describe('An order that is given while the database is away', () => {
     );
     await server.resume();
     expect(await anna.closed).to.equal(4401);
-    await Promise.all([one.app.close(), other.app.close()]);
   });
 });

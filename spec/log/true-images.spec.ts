@@ -1,13 +1,6 @@
 import { Collection, UniqueConstraintViolationException } from '@mikro-orm/core';
-import {
-  Entity,
-  ManyToMany,
-  ManyToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-} from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -35,8 +28,9 @@ import { createClient, live } from 'signalbox/client';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { WebSocket } from 'ws';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
+import { whileItWaits } from '../support/locks.js';
 import { population } from '../support/population.js';
 
 @Entity()
@@ -214,6 +208,7 @@ function events({ frames }: TestConnection): TestConnection['frames'] {
 }
 
 function serve(orm: MikroORM) {
+  // By the real clock: clients that write for so long are throttled by one that stands still.
   const container = rootContainer.createChildContainer();
   container.registerInstance(Logger, new MemoryLogger());
   const many = 1_000_000;
@@ -286,11 +281,7 @@ describe('An event shows what the database has', () => {
   }
 
   it('in the order in which transactions wrote the row, where the one that began first wrote last', async () => {
-    const elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: classes,
-      metadataProvider: ReflectMetadataProvider,
-    });
+    const elsewhere = await connectOrm(addressOf(database), { entities: classes });
     // Of this process' commits, the reader would hear one by one.
     const other = serve(elsewhere);
     await other.start();
@@ -394,9 +385,9 @@ describe('An event shows what the database has', () => {
     client.$close();
   });
 
-  it('to nobody who was removed by an earlier commit', () => removeAndAdd(7));
+  it('to no reader whom an earlier commit removed', () => removeAndAdd(7));
 
-  it('to nobody who was removed by an earlier commit, where the next one writes nothing but a link', () =>
+  it('to no reader whom an earlier commit removed, where the next one writes nothing but a link', () =>
     removeAndAdd(0));
 
   it('of a row whose key was changed: the one is deleted, the other created', async () => {
@@ -492,19 +483,17 @@ describe('An event shows what the database has', () => {
     await using four = await connect(app, '/docs/');
     await three.request('read', { reader: 3, request_id: 1 });
     await four.request('read', { reader: 4, request_id: 1 });
-    const [first, second] = [fork(), fork()];
-    await first.begin();
-    const doc = await first.findOneOrFail(Doc, 1, { populate: ['readers'] });
-    doc.readers.remove(first.getReference(Reader, 3));
-    await first.flush();
-    const later = second.transactional(async (em) => {
-      const own = await em.findOneOrFail(Doc, 1);
-      own.readers.add(em.getReference(Reader, 4));
-      own.n = n;
-    });
-    await waitingForLock(1);
-    await first.commit();
-    await later;
+    const remove = async (em: EntityManager): Promise<void> => {
+      const doc = await em.findOneOrFail(Doc, 1, { populate: ['readers'] });
+      doc.readers.remove(em.getReference(Reader, 3));
+      await em.flush();
+    };
+    const add = async (em: EntityManager): Promise<void> => {
+      const doc = await em.findOneOrFail(Doc, 1);
+      doc.readers.add(em.getReference(Reader, 4));
+      doc.n = n;
+    };
+    await whileItWaits(fork(), remove, () => fork().transactional(add));
     expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
     expect(await frames(four)).to.deep.equal([['create', { id: 1, n, readers: [4] }]]);
   }
@@ -518,16 +507,5 @@ describe('An event shows what the database has', () => {
     });
     // Another one may have added the same link meanwhile.
     await work.catch((error) => expect(error).to.be.instanceOf(UniqueConstraintViolationException));
-  }
-
-  /** Waits until so many connections of the database wait for a lock. */
-  async function waitingForLock(count: number): Promise<void> {
-    const em = fork();
-    await until(async () => {
-      const [row] = await em.execute<{ count: number }[]>(
-        `select count(*)::int as count from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return (row?.count ?? 0) >= count;
-    }, 'The lock');
   }
 });

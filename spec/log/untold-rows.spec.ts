@@ -1,6 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -10,22 +9,18 @@ import {
   Consumer,
   Create,
   closeOn,
-  createApp,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   type Permission,
   Permissions,
   path,
   RevokedBy,
   type Route,
-  type Scope,
-  type ScopeMiddleware,
   type Subscription,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { append } from '#signalbox/log/log-writer.js';
 import type { RowNote } from '#signalbox/orm/change-capture.js';
@@ -35,12 +30,8 @@ import { defaultSettings } from '#signalbox/settings.js';
 import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
+import { RoomMessageSerializer, RoomWatcher } from '../support/rooms.js';
+import { UserOfAddress, useServer } from '../support/serving.js';
 
 @injectable()
 class MayHear implements Permission {
@@ -50,25 +41,13 @@ class MayHear implements Permission {
 }
 
 @Consumer()
-class MessageConsumer extends mix(ModelConsumer(Message, { serializer: MessageSerializer }), Create) {
+class MessageConsumer extends mix(ModelConsumer(Message, { serializer: RoomMessageSerializer }), Create) {
   @Action({ status: 201 })
-  async follow(context: ActionContext) {
+  async watch(context: ActionContext) {
     await this.subscribe(this.onMessage, {}, context);
   }
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-}
-
-@Consumer()
-class RoomConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async follow(context: ActionContext) {
-    await this.subscribe(this.onRoom, {}, context);
-  }
-  @ModelObserver(() => Room, { serializer: RoomSerializer })
-  async onRoom(event: ModelEvent<RoomSerializer>, subscription: Subscription) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
 }
@@ -76,31 +55,15 @@ class RoomConsumer extends ApiConsumer {
 /** Messages take the right to hear of rooms away. */
 @Consumer()
 @Permissions(MayHear)
-class RevocableConsumer extends RoomConsumer {
+class RevocableConsumer extends RoomWatcher {
   @RevokedBy('onRoom', () => Message) protected *revokedByMessage() {
     yield 'all';
   }
 }
 
-class Key {
-  @IsInt() pk!: number;
-}
-
 @Consumer()
 class IdleConsumer extends ApiConsumer {
-  @Action()
-  async echo({ pk }: Key) {
-    return pk;
-  }
-}
-
-/** Logs in by the query. */
-@injectable()
-class Login implements ScopeMiddleware {
-  apply(scope: Scope): void {
-    const userId = scope.query.get('user');
-    if (userId !== null) scope.identity = { userId, sessionId: `session-of-${userId}` };
-  }
+  @Action() async hello() {}
 }
 
 const long = 'x'.repeat(500);
@@ -108,38 +71,32 @@ const long = 'x'.repeat(500);
 describe('A commit that is too large for the change log', () => {
   const database = useDatabase('untold_rows');
   const second = useSecondOrm(database);
-  const opened: App[] = [];
-  let providers: TestProviders;
+  const server = useServer();
+  let logger: MemoryLogger;
 
   beforeEach(async () => {
     await database.orm.em.execute(`insert into room (id, name, archived) values (1, 'lobby', false)`);
     await database.orm.em.execute('alter sequence room_id_seq restart with 2');
   });
-  afterEach(() => Promise.all(opened.splice(0).map((app) => app.close())));
 
   async function serve(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<App> {
-    providers = testProviders();
-    const middleware = [Login];
-    const app = createApp({
-      orm: database.orm,
-      container: providers.container,
-      settings: { changeLog: { largestEntry: 400 } },
-      routes: [
-        path('/messages/', MessageConsumer, { middleware }),
-        path('/rooms/', RoomConsumer, { middleware }),
-        path('/revocable/', RevocableConsumer, { middleware }),
-        path('/idle/', IdleConsumer, { middleware }),
-      ],
-      ...options,
-    });
-    opened.push(app);
-    await app.start();
-    return app;
+    const middleware = [UserOfAddress];
+    const routes = [
+      path('/messages/', MessageConsumer, { middleware }),
+      path('/rooms/', RoomWatcher, { middleware }),
+      path('/revocable/', RevocableConsumer, { middleware }),
+      path('/idle/', IdleConsumer, { middleware }),
+    ];
+    const settings = { changeLog: { largestEntry: 400 } };
+    const served = server(routes, { orm: database.orm, settings, ...options });
+    logger = served.logger;
+    await served.app.start();
+    return served.app;
   }
 
-  async function following(app: App, route: string): Promise<TestConnection> {
+  async function watching(app: App, route: string): Promise<TestConnection> {
     const client = await connect(app, route);
-    expect(await client.request('follow', { request_id: 1 })).to.include({ response_status: 201 });
+    expect(await client.request('watch', { request_id: 1 })).to.include({ response_status: 201 });
     return client;
   }
 
@@ -156,15 +113,15 @@ describe('A commit that is too large for the change log', () => {
 
   const closed = (client: TestConnection): Promise<number> => within(client.closed, 'The close');
   const isAnswered = async (client: TestConnection): Promise<boolean> =>
-    (await client.request('echo', { pk: 1 })).response_status === 200;
+    (await client.request('hello')).response_status === 200;
   const namesOf = ({ frames }: TestConnection): readonly unknown[] =>
     frames.flatMap(({ data }) => (data as { readonly name?: string } | null)?.name ?? []);
 
   it('stands, and closes the clients that would have heard of its rows with 1013, and no others', async () => {
     const app = await serve();
-    await using ann = await following(app, '/messages/');
-    await using bob = await following(app, '/revocable/');
-    await using cid = await following(app, '/rooms/');
+    await using ann = await watching(app, '/messages/');
+    await using bob = await watching(app, '/revocable/');
+    await using cid = await watching(app, '/rooms/');
     await using eve = await connect(app, '/idle/?user=1');
     await addMessage(database.orm.em.fork(), long);
     await app.idle();
@@ -174,15 +131,15 @@ describe('A commit that is too large for the change log', () => {
     expect(namesOf(cid)).to.deep.equal(['attic']);
     expect(await isAnswered(eve)).to.equal(true);
     expect(await database.orm.em.fork().count(Message, { text: long })).to.equal(1);
-    expect(providers.logger.at('warn').map(({ fields }) => fields)).to.deep.equal([
+    expect(logger.at('warn').map(({ fields }) => fields)).to.deep.equal([
       { reason: 'A transaction changed rows of Message that cannot be sent as events.', connections: 2 },
     ]);
   });
 
   it('closes them also where one statement has written it', async () => {
     const app = await serve();
-    await using ann = await following(app, '/messages/');
-    await using cid = await following(app, '/rooms/');
+    await using ann = await watching(app, '/messages/');
+    await using cid = await watching(app, '/rooms/');
     await using writer = await connect(app, '/messages/');
     const made = await writer.request('create', { data: { room: 1, text: long } });
     expect(made).to.include({ response_status: 201 });
@@ -195,8 +152,8 @@ describe('A commit that is too large for the change log', () => {
   it('closes them in the other processes too', async () => {
     await serve();
     const other = await serve({ orm: second.orm });
-    await using ann = await following(other, '/messages/');
-    await using cid = await following(other, '/rooms/');
+    await using ann = await watching(other, '/messages/');
+    await using cid = await watching(other, '/rooms/');
     await addMessage(database.orm.em.fork(), long);
     expect(await closed(ann)).to.equal(1013);
     await addRoom('attic');
@@ -219,7 +176,7 @@ describe('A commit that is too large for the change log', () => {
     const { em } = database.orm;
     const reader = new RowReader(() => ({ shown: new Set(), compared: new Set() }));
     const note: RowNote = {
-      meta: em.getMetadata(Message) as RowNote['meta'],
+      meta: em.getMetadata(Message),
       schema: undefined,
       key: [1],
       wasThere: true,
@@ -227,7 +184,7 @@ describe('A commit that is too large for the change log', () => {
     };
     const rows = new Map(Array.from({ length: 100_001 }, (_, index) => [String(index), note]));
     const stage = { rows, signals: [], rechecks: [] };
-    const connection = writeConnection(em).getClient() as never;
+    const connection = writeConnection(em).getClient();
     const id = await append(em, connection, reader, stage, defaultSettings.changeLog, undefined);
     const [row] = await em.execute<{ entries: string }[]>('select entries from signalbox.log where id = ?', [id]);
     expect(JSON.parse(row?.entries ?? '')).to.deep.equal({ v: 1, rows: [], after: [], untold: ['Message'] });

@@ -1,40 +1,13 @@
 import type { EntityManager, EventSubscriber } from '@mikro-orm/core';
 import { expect } from 'chai';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  Consumer,
-  createApp,
-  type ModelEvent,
-  ModelObserver,
-  ModelSerializer,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { type App, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { entities, Room, User } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
-
-@Consumer()
-class RoomConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onRoom, {}, context);
-  }
-  @ModelObserver(() => Room, { serializer: RoomSerializer })
-  async onRoom(event: ModelEvent<RoomSerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-}
+import { RoomWatcher } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 
 for (const { place, open } of [
   { place: 'PostgreSQL', open: () => useDatabase('upserts', entities) },
@@ -42,15 +15,14 @@ for (const { place, open } of [
 ]) {
   describe(`An upsert outside of any transaction on ${place}`, () => {
     const database = open();
+    const serve = useServer();
     let app: App;
 
     beforeEach(async () => {
       await sql('truncate room, "user" restart identity cascade');
-      const { container } = testProviders();
-      app = createApp({ orm: database.orm, container, routes: [path('/', RoomConsumer)] });
+      ({ app } = serve([path('/', RoomWatcher)], { orm: database.orm }));
       await app.start();
     });
-    afterEach(() => app.close());
 
     const sql = <Row>(text: string): Promise<Row[]> => database.orm.em.getConnection().execute<Row[]>(text);
     const names = async () =>

@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   Action,
@@ -7,11 +6,9 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
-  Logger,
   type ModelEvent,
   ModelObserver,
   type Permission,
@@ -21,10 +18,12 @@ import {
   Serializer,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
-import { injectable, container as rootContainer } from 'tsyringe';
+import { connect, type MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message } from '../support/entities.js';
+import { Account } from '../support/keyed.js';
+import { useServer } from '../support/serving.js';
 
 @injectable()
 class BrokenSerializer extends Serializer<Message, never> {
@@ -45,7 +44,7 @@ abstract class Subscriber extends ApiConsumer {
 
 @Consumer()
 class Healthy extends Subscriber {
-  constructor(private readonly em: EntityManager) {
+  constructor(protected readonly em: EntityManager) {
     super();
   }
 
@@ -69,11 +68,11 @@ class BrokenObserver extends Subscriber {
   }
 }
 
-@Consumer()
-class BrokenGroups extends Healthy {
+/** Its messages and its subscriptions are in one group. */
+abstract class Grouped extends Healthy {
   @GroupsForSignal('onMessage')
-  protected groupsOfMessage(): string[] {
-    throw new Error('groups');
+  protected groupsOfMessage(_message: Message): string[] | Promise<string[]> {
+    return ['all'];
   }
 
   @GroupsForConsumer('onMessage')
@@ -82,18 +81,33 @@ class BrokenGroups extends Healthy {
   }
 }
 
+@Consumer()
+class BrokenGroups extends Grouped {
+  protected override groupsOfMessage(): string[] {
+    throw new Error('groups');
+  }
+}
+
 /** Fails for what a message was at first. */
 @Consumer()
-class ForgetfulGroups extends Healthy {
-  @GroupsForSignal('onMessage')
-  protected groupsOfMessage({ text }: Message): string[] {
+class ForgetfulGroups extends Grouped {
+  protected override groupsOfMessage({ text }: Message): string[] {
     if (text === 'hi') throw new Error('before');
     return ['all'];
   }
+}
 
-  @GroupsForConsumer('onMessage')
-  protected groupsOfAll(): string[] {
-    return ['all'];
+@Consumer()
+class InjectedGroups extends Grouped {
+  protected override async groupsOfMessage(_message: Message): Promise<string[]> {
+    return [String(await this.em.count(Message))];
+  }
+}
+
+@Consumer()
+class ScopedGroups extends Grouped {
+  protected override groupsOfMessage(_message: Message): string[] {
+    return [this.scope.path];
   }
 }
 
@@ -103,52 +117,6 @@ class BrokenSerialization extends Subscriber {
   async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
     await subscription.send(event);
   }
-}
-
-@Consumer()
-class InjectedGroups extends Subscriber {
-  constructor(private readonly em: EntityManager) {
-    super();
-  }
-
-  @ModelObserver(() => Message)
-  async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-
-  @GroupsForSignal('onMessage')
-  protected async groupsOfMessage(_message: Message) {
-    return [String(await this.em.count(Message))];
-  }
-
-  @GroupsForConsumer('onMessage')
-  protected groupsOfAll() {
-    return ['all'];
-  }
-}
-
-@Consumer()
-class ScopedGroups extends Subscriber {
-  @ModelObserver(() => Message)
-  async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-
-  @GroupsForSignal('onMessage')
-  protected groupsOfMessage(_message: Message) {
-    return [this.scope.path];
-  }
-
-  @GroupsForConsumer('onMessage')
-  protected groupsOfAll() {
-    return ['all'];
-  }
-}
-
-@Entity()
-class Account {
-  @PrimaryKey({ type: 'bigint' })
-  id!: bigint;
 }
 
 const keys: unknown[] = [];
@@ -179,19 +147,16 @@ const streams = {
 
 describe('An observer that fails', () => {
   const database = useDatabase('change_publisher');
+  const serve = useServer();
   let logger: MemoryLogger;
   let app: App;
   let ann: TestConnection;
 
   beforeEach(async () => {
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false)`);
-    logger = new MemoryLogger();
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, logger);
-    app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
+    ({ app, logger } = serve([path('/ws/', demultiplexer(streams))], { orm: database.orm }));
     ann = await connect(app, '/ws/');
   });
-  afterEach(() => app.close());
 
   async function follow(stream: keyof typeof streams): Promise<TestChannel> {
     const channel = ann.channel(stream);
@@ -235,38 +200,31 @@ describe('An observer that fails', () => {
     await healthy.request('say');
     await healthy.receive();
     await ann.expectSilence();
-    const texts = logged('A change could not be sent as an event.');
-    expect(texts.find((text) => text.includes('BrokenGroups'))).to.match(/BrokenGroups.*\.onMessage: Error: groups$/);
-    expect(texts.find((text) => text.includes('Serialization'))).to.match(/\.onMessage: Error: serializer$/);
-    expect(logged('An event could not be delivered.')).to.have.length(1);
-    expect(logged('An event could not be delivered.')[0]).to.match(/\.onMessage: Error: observer test-1$/);
+    expect(logged('A change could not be sent as an event.')).to.have.members([
+      'BrokenGroups.onMessage: Error: groups',
+      'BrokenSerialization.onMessage: Error: serializer',
+    ]);
+    expect(logged('An event could not be delivered.')).to.deep.equal([
+      'BrokenObserver.onMessage: Error: observer test-1',
+    ]);
   });
 
-  it('because its groups read an injected member is told so by name', async () => {
-    await follow('injected');
-    const healthy = await follow('healthy');
-    await healthy.request('say');
-    await healthy.receive();
-    await ann.expectSilence();
-    expect(
-      logged('A change could not be sent as an event.').find((text) => text.includes('InjectedGroups')),
-    ).to.include(
-      'ConfigurationError: InjectedGroups.em: is read while the groups of a row are computed, which happens once per ' +
-        'change and outside any connection. Derive the groups from the row alone.',
-    );
-  });
-
-  it('because its groups read the scope is told so as well', async () => {
-    await follow('scoped');
-    const healthy = await follow('healthy');
-    await healthy.request('say');
-    await healthy.receive();
-    await ann.expectSilence();
-    expect(logged('A change could not be sent as an event.').find((text) => text.includes('ScopedGroups'))).to.include(
-      'ConfigurationError: ScopedGroups.scope: is read while the groups of a row are computed, which happens once per ' +
-        'change and outside any connection. Derive the groups from the row alone.',
-    );
-  });
+  for (const [stream, observer, member] of [
+    ['injected', 'InjectedGroups', 'em'],
+    ['scoped', 'ScopedGroups', 'scope'],
+  ] as const) {
+    it(`because its groups read "${member}" of the consumer is told so by name`, async () => {
+      await follow(stream);
+      const healthy = await follow('healthy');
+      await healthy.request('say');
+      await healthy.receive();
+      await ann.expectSilence();
+      expect(logged('A change could not be sent as an event.')).to.deep.equal([
+        `${observer}.onMessage: ConfigurationError: ${observer}.${member}: is read while the groups of a row are computed, ` +
+          'which happens once per change and outside any connection. Derive the groups from the row alone.',
+      ]);
+    });
+  }
 
   it('for one subscription leaves the others of the same consumer alone', async () => {
     const channel = await follow('observer');
@@ -327,6 +285,7 @@ class AlsoLookingConsumer extends LookingConsumer {}
 
 describe('A change that is published', () => {
   const database = useDatabase('change_publisher_keys', [Account]);
+  const serve = useServer();
   beforeEach(() => {
     keys.splice(0);
     groupsAsked = 0;
@@ -334,7 +293,8 @@ describe('A change that is published', () => {
   });
 
   it('has its groups asked only while a client of this process is subscribed to the observer', async () => {
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', CountingConsumer), path('/others/', Accounts)] });
+    const routes = [path('/ws/', CountingConsumer), path('/others/', Accounts)];
+    const { app } = serve(routes, { orm: database.orm });
     const write = async (id: bigint): Promise<void> => {
       const em = database.orm.em.fork();
       em.create(Account, { id });
@@ -355,12 +315,11 @@ describe('A change that is published', () => {
     await ann.closed;
     await write(3n);
     expect(groupsAsked).to.equal(1);
-    await app.close();
   });
 
   it('has one entity made of its row, however many observers and rules look at it', async () => {
     const routes = [path('/one/', LookingConsumer), path('/other/', AlsoLookingConsumer)];
-    const app = createApp({ orm: database.orm, routes });
+    const { app } = serve(routes, { orm: database.orm });
     await using ann = await connect(app, '/one/');
     await using bob = await connect(app, '/other/');
     for (const each of [ann, bob]) expect(await each.request('follow')).to.include({ response_status: 201 });
@@ -370,7 +329,6 @@ describe('A change that is published', () => {
     for (const each of [ann, bob]) expect(await each.receive()).to.deep.include({ action: 'create' });
     expect(looked).to.have.length(4);
     expect(new Set(looked).size).to.equal(1);
-    await app.close();
   });
 
   it('is not logged any more when the last application has ended', async () => {
@@ -384,7 +342,7 @@ describe('A change that is published', () => {
       em.create(Account, { id });
       await em.flush();
     };
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
+    const { app } = serve([path('/ws/', Accounts)], { orm: database.orm });
     await using ann = await connect(app, '/ws/');
     await ann.request('follow');
     const before = await entries();
@@ -397,7 +355,7 @@ describe('A change that is published', () => {
   });
 
   it('has JSON values only, a bigint key as text', async () => {
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
+    const { app } = serve([path('/ws/', Accounts)], { orm: database.orm });
     await using ann = await connect(app, '/ws/');
     await ann.request('follow');
     const em = database.orm.em.fork();
@@ -408,6 +366,5 @@ describe('A change that is published', () => {
     await em.flush();
     expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: '9007199254740993' } });
     expect(keys).to.deep.equal(['9007199254740993', '9007199254740993']);
-    await app.close();
   });
 });

@@ -6,7 +6,6 @@ import {
   type App,
   ConfigurationError,
   Consumer,
-  createApp,
   GroupsForConsumer,
   GroupsForSignal,
   type ModelEvent,
@@ -20,10 +19,10 @@ import {
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 interface Rung {
   readonly bell?: string | null;
@@ -109,17 +108,16 @@ class RevokedConsumer extends ToldConsumer {
 
 describe('The names of groups', () => {
   const database = useDatabase('group_names');
-  let providers: TestProviders;
+  const serve = useServer();
   let app: App;
+  let logger: MemoryLogger;
 
   beforeEach(() => {
-    providers = testProviders();
     groupsOfMessage = () => [];
     groupsOfRung = () => [];
     groupsOfKwargs = ({ group }) => [String(group)];
-    app = createApp({ orm: database.orm, container: providers.container, routes: [path('/', ToldConsumer)] });
+    ({ app, logger } = serve([path('/', ToldConsumer)], { orm: database.orm }));
   });
-  afterEach(() => app.close());
 
   async function write(): Promise<void> {
     const em = database.orm.em.fork();
@@ -132,7 +130,7 @@ describe('The names of groups', () => {
 
   /** What the log tells of names that are none: the fields beside the error, and its text. */
   function faults(): unknown[] {
-    return providers.logger.at('error').map(({ message, fields: { error, ...fields } }) => {
+    return logger.at('error').map(({ message, fields: { error, ...fields } }) => {
       expect(error).to.be.instanceOf(ConfigurationError);
       return [message, fields, (error as ConfigurationError).message];
     });
@@ -235,8 +233,7 @@ describe('The names of groups', () => {
 
   it('of a revocation are left out too, and the others asked again', async () => {
     await app.close();
-    const { container } = providers;
-    app = createApp({ orm: database.orm, container, routes: [path('/', RevokedConsumer)] });
+    ({ app, logger } = serve([path('/', RevokedConsumer)], { orm: database.orm }));
     await using ann = await connect(app, '/');
     await follow(ann, 'room-2');
     await write();

@@ -4,9 +4,7 @@ import {
   Action,
   ActionContext,
   ApiConsumer,
-  type App,
   Consumer,
-  createApp,
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
@@ -20,6 +18,7 @@ import { observersOf } from '#signalbox/observers/observer.js';
 import { useDatabase } from '../support/database.js';
 import { Message, Room } from '../support/entities.js';
 import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 
 abstract class Following extends MessageObserver {
   @Action({ status: 201 })
@@ -95,15 +94,14 @@ const streams = { inheriting: Inheriting, overriding: Overriding, asynchronous: 
 
 describe('An observer', () => {
   const database = useDatabase('observer');
-  let app: App;
+  const serve = useServer();
   let ann: TestConnection;
 
   beforeEach(async () => {
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
-    app = createApp({ orm: database.orm, routes: [path('/ws/', demultiplexer(streams))] });
+    const { app } = serve([path('/ws/', demultiplexer(streams))], { orm: database.orm });
     ann = await connect(app, '/ws/');
   });
-  afterEach(() => app.close());
 
   async function say(room: number): Promise<Message> {
     const em = database.orm.em.fork();

@@ -1,6 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -14,7 +13,6 @@ import {
   GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
-  Logger,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -29,12 +27,13 @@ import {
   Signal,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
-import { injectable, container as rootContainer } from 'tsyringe';
+import { connect, type MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { revoked } from '../support/frames.js';
+import { testProviders } from '../support/providers.js';
 import { RoomKey } from '../support/rooms.js';
 import { Note, NoteSerializer, Seat } from '../support/seats.js';
 
@@ -208,16 +207,15 @@ describe('A subscription whose right is revoked', () => {
     await database.orm.em.execute(
       `insert into seat (room, name) values (1, 'ann'), (2, 'ann'), (1, 'bob'); insert into note (room, text) values (1, 'old')`,
     );
-    logger = new MemoryLogger();
     app = application();
     ann = await connect(app, '/ws/?name=ann');
   });
   afterEach(() => app.close());
 
   function application(orm: MikroORM = database.orm): App {
-    const container = rootContainer.createChildContainer();
+    const { container, logger: log } = testProviders();
+    logger = log;
     heard = new SubscriptionIndex();
-    container.registerInstance(Logger, logger);
     container.registerInstance(SubscriptionIndex, heard);
     const routes = [path('/ws/', NoteConsumer), path('/seat/', SeatConsumer)];
     return createApp({ orm, container, routes });
@@ -361,11 +359,7 @@ describe('A subscription whose right is revoked', () => {
   });
 
   it('is asked again in every process', async () => {
-    const elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: [Seat, Note],
-      metadataProvider: ReflectMetadataProvider,
-    });
+    const elsewhere = await connectOrm(addressOf(database), { entities: [Seat, Note] });
     const other = application(elsewhere);
     await using bob = await connect(other, '/ws/?name=bob');
     await follow(7, 1, bob);

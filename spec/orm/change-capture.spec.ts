@@ -3,8 +3,8 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
+import { whileItWaits } from '../support/locks.js';
 
 describe('A change of a row', () => {
   const database = useDatabase('model_subscriber');
@@ -47,8 +47,11 @@ describe('A change of a row', () => {
     it('of a relation that was set to undefined, which is stored as null', async () => {
       Reflect.set(await em.findOneOrFail(Message, 1), 'user', undefined);
       await em.flush();
-      expect((await only()).before).to.include({ user: 1 });
-      expect((await only()).after?.['user'] ?? null).to.equal(null);
+      expect(await only()).to.deep.equal({
+        pk: 1,
+        before: { id: 1, room: 1, text: 'hi', user: 1 },
+        after: { id: 1, room: 1, text: 'hi', user: null },
+      });
       expect((await database.orm.em.fork().findOneOrFail(Message, 1)).user).to.equal(null);
     });
 
@@ -117,16 +120,13 @@ describe('A change of a row', () => {
   it('is that of the row which was made anew with the same key while its writer waited', async () => {
     const late = database.orm.em.fork();
     late.remove(await late.findOneOrFail(Message, 1));
-    await em.begin();
-    em.remove(await em.findOneOrFail(Message, 1));
-    await em.flush();
-    em.create(Message, { id: 1, room: 2, text: 'new' });
-    await em.flush();
-    const removed = late.flush();
-    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    await until(async () => (await database.orm.em.fork().execute(waiting)).length > 0, 'The lock');
-    await em.commit();
-    await removed;
+    const replace = async (inner: EntityManager): Promise<void> => {
+      inner.remove(await inner.findOneOrFail(Message, 1));
+      await inner.flush();
+      inner.create(Message, { id: 1, room: 2, text: 'new' });
+      await inner.flush();
+    };
+    await whileItWaits(em, replace, () => late.flush());
     expect(await recorded.told()).to.deep.equal([['update Message 1'], ['delete Message 1']]);
     expect((await recorded.commits()).at(-1)?.[0]?.before).to.include({ room: 2, text: 'new' });
   });
@@ -208,9 +208,11 @@ describe('A change of a row', () => {
         await inner.flush();
         inner.create(Message, { id: 1, room: 2, text: 'again' });
       });
-      expect(await recorded.told()).to.deep.equal([['update Message 1']]);
-      expect((await only()).before).to.include({ room: 1, text: 'hi' });
-      expect((await only()).after).to.include({ room: 2, text: 'again' });
+      expect(await only()).to.deep.equal({
+        pk: 1,
+        before: { id: 1, room: 1, text: 'hi', user: 1 },
+        after: { id: 1, room: 2, text: 'again', user: null },
+      });
     });
 
     it('away and back is one update', async () => {
@@ -220,8 +222,11 @@ describe('A change of a row', () => {
         await inner.flush();
         message.room = inner.getReference(Room, 1);
       });
-      expect(await recorded.told()).to.deep.equal([['update Message 1']]);
-      expect(await only()).to.deep.include({ before: (await only()).after });
+      expect(await only()).to.deep.equal({
+        pk: 1,
+        before: { id: 1, room: 1, text: 'hi', user: 1 },
+        after: { id: 1, room: 1, text: 'hi', user: 1 },
+      });
     });
 
     it('two instances of one row count as one', async () => {
@@ -271,7 +276,7 @@ describe('A change of a row', () => {
       await em.flush();
       expect(await recorded.told()).to.deep.equal([['update Room 1']]);
       expect((await only()).before).to.deep.equal({ id: 1, name: 'red', archived: false, host: 1, members: [] });
-      expect((await only()).after).to.deep.equal({ ...(await only()).before, members: [1] });
+      expect((await only()).after).to.deep.equal({ id: 1, name: 'red', archived: false, host: 1, members: [1] });
     });
 
     it('remove', async () => {

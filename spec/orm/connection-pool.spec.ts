@@ -1,6 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM, type Options } from '@mikro-orm/postgresql';
+import type { MikroORM, Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import pg from 'pg';
 import {
@@ -16,18 +15,11 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { container } from 'tsyringe';
+import { connectOrm } from '../support/database.js';
 import { patience, until, within } from '../support/deadline.js';
+import { Author } from '../support/library.js';
 import { createDatabase, type PostgresServer, startPostgres } from '../support/postgres.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
-
-@Entity()
-class Coin {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  face!: string;
-}
 
 /** Actions wait for one another inside their transactions: where one of them gets no connection, none of them goes on. */
 class Meeting {
@@ -73,7 +65,7 @@ const watched = new WeakSet<pg.PoolClient>();
 function hearOfEnd(client: pg.PoolClient): void {
   if (watched.has(client)) return;
   watched.add(client);
-  client.once('end', () => endedSessions.add(Number(Reflect.get(client, 'processID'))));
+  client.once('end', () => endedSessions.add('processID' in client ? Number(client.processID) : Number.NaN));
 }
 
 /** Waits for the end of a session, and until the driver has heard of it: COMMIT would be sent otherwise, and not answered. */
@@ -82,13 +74,13 @@ async function ended(pid: number): Promise<void> {
 }
 
 @Consumer()
-class CoinConsumer extends ApiConsumer {
+class AuthorConsumer extends ApiConsumer {
   constructor(private readonly em: EntityManager) {
     super();
   }
 
   @Action({ status: 201 }) add({ kwargs }: ActionContext) {
-    this.em.create(Coin, { face: String(kwargs['face'] ?? 'head') });
+    this.em.create(Author, { name: String(kwargs['name'] ?? 'anonymous') });
   }
 
   @Action({ detached: true }) async meet() {
@@ -114,11 +106,11 @@ class CoinConsumer extends ApiConsumer {
 
   /** A deferred trigger ends the session while it commits. */
   @Action({ atomic: true }) async diesInCommit() {
-    this.em.create(Coin, { face: 'deadly' });
+    this.em.create(Author, { name: 'deadly' });
   }
 
   @Action() async diesInFlush() {
-    this.em.create(Coin, { face: 'deadly' });
+    this.em.create(Author, { name: 'deadly' });
     await this.em.flush();
   }
 
@@ -151,19 +143,12 @@ function poolOf(orm: MikroORM): Promise<pg.Pool> {
 const deadly = `
   create function die() returns trigger language plpgsql as $$
     begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(10); return null; end $$;
-  create constraint trigger deadly after insert on coin deferrable initially deferred
-    for each row when (new.face = 'deadly') execute function die()`;
+  create constraint trigger deadly after insert on author deferrable initially deferred
+    for each row when (new.name = 'deadly') execute function die()`;
 
 async function open(clientUrl: string, options: Options = {}): Promise<MikroORM> {
-  return MikroORM.init({
-    clientUrl,
-    entities: [Coin],
-    metadataProvider: ReflectMetadataProvider,
-    pool: { max },
-    // It tells of each connection that breaks.
-    logger: () => {},
-    ...options,
-  });
+  // Its logger tells of each connection that breaks.
+  return connectOrm(clientUrl, { entities: [Author], pool: { max }, logger: () => {}, ...options });
 }
 
 describe('The pool of connections', () => {
@@ -184,7 +169,7 @@ describe('The pool of connections', () => {
     await outsider.connect();
   });
   after(() => outsider?.end());
-  beforeEach(() => outsider.query('truncate coin'));
+  beforeEach(() => outsider.query('truncate author'));
   afterEach(async () => {
     await app?.close();
     await orm?.close(true);
@@ -201,7 +186,7 @@ describe('The pool of connections', () => {
   async function serve(more: { readonly otherOrms?: readonly MikroORM[] } = {}): Promise<void> {
     providers = testProviders();
     const settings = { poolTimeLimit: 50, actionTimeLimit: 1_000_000 };
-    app = createApp({ orm, routes: [path('/', CoinConsumer)], container: providers.container, settings, ...more });
+    app = createApp({ orm, routes: [path('/', AuthorConsumer)], container: providers.container, settings, ...more });
     client = await connect(app, '/');
   }
 
@@ -222,7 +207,7 @@ describe('The pool of connections', () => {
   }
 
   async function stored(): Promise<unknown> {
-    return (await outsider.query('select count(*)::int as coins from coin')).rows[0].coins;
+    return (await outsider.query('select count(*)::int as authors from author')).rows[0].authors;
   }
 
   async function openTransactions(): Promise<unknown> {
@@ -356,7 +341,7 @@ describe('The pool of connections', () => {
 
   it('is kept while one of several applications is there, and is left as it was after the last', async () => {
     await start();
-    const second = createApp({ orm, routes: [path('/', CoinConsumer)], container: testProviders().container });
+    const second = createApp({ orm, routes: [path('/', AuthorConsumer)], container: testProviders().container });
     await second.close();
     expect(await repeat('dies_in_statement')).to.deep.equal([unavailable]);
     await expectAllConnections();
@@ -370,15 +355,15 @@ describe('The pool of connections', () => {
 
   it('answers a commit that the database refuses like a statement that it refuses', async () => {
     await start();
-    await orm.em.execute('alter table coin add constraint one_face unique (face) deferrable initially deferred');
+    await orm.em.execute('alter table author add constraint one_name unique (name) deferrable initially deferred');
     try {
       await client.request('add');
       expect(await client.request('add')).to.deep.include({
         response_status: 409,
-        errors: [{ face: ['An object with this face already exists.'] }],
+        errors: [{ name: ['An object with this name already exists.'] }],
       });
     } finally {
-      await orm.em.execute('alter table coin drop constraint one_face');
+      await orm.em.execute('alter table author drop constraint one_name');
     }
     await expectAllConnections();
   });
@@ -391,12 +376,12 @@ describe('The pool of connections', () => {
     const dialect = { createDriver() {}, createQueryCompiler() {}, createAdapter() {}, createIntrospector() {} };
     for (const driverOptions of [kysely, dialect]) {
       const hidden = await open(url, { driverOptions: driverOptions as never });
-      expect(() => createApp({ orm: hidden, routes: [path('/', CoinConsumer)] }))
+      expect(() => createApp({ orm: hidden, routes: [path('/', AuthorConsumer)] }))
         .to.throw(ConfigurationError)
         .with.property('message', told);
     }
     const late = await open(url, { driverOptions: () => kysely });
-    app = createApp({ orm: late, routes: [path('/', CoinConsumer)], container: testProviders().container });
+    app = createApp({ orm: late, routes: [path('/', AuthorConsumer)], container: testProviders().container });
     await app.start();
     const begun = await late.em
       .fork()
@@ -479,7 +464,7 @@ describe('A database that is restarted under load', () => {
     child.registerInstance(Logger, new MemoryLogger());
     // Writers that ask again at once would be throttled while the database is away.
     const limits = { messagesPerSecond: 1_000_000, messageBurst: 1_000_000 };
-    app = createApp({ orm, routes: [path('/', CoinConsumer)], container: child, settings: { limits } });
+    app = createApp({ orm, routes: [path('/', AuthorConsumer)], container: child, settings: { limits } });
     const { port } = await app.listen({ host: '127.0.0.1' });
     const told = new Map<string, string>();
     const retries = new Set<unknown>();
@@ -489,13 +474,13 @@ describe('A database that is restarted under load', () => {
     const writers = Array.from({ length: 12 }, async (_, writer) => {
       const client = await connect(app, '/');
       for (let time = 0; !isOver; time += 1) {
-        const face = `${writer}-${time}`;
+        const name = `${writer}-${time}`;
         const {
           response_status: status,
           code = '',
           data,
-        } = await client.request('add', { face }, { timeout: patience });
-        told.set(face, `${status} ${code}`.trim());
+        } = await client.request('add', { name }, { timeout: patience });
+        told.set(name, `${status} ${code}`.trim());
         if (code === 'unavailable') retries.add(Object.keys(Object(data)).join());
         if (status === 201) stored += 1;
       }
@@ -523,10 +508,10 @@ describe('A database that is restarted under load', () => {
     const answers = [...new Set(told.values())].filter((answer) => answer !== '503 outcome_unknown');
     expect(answers.sort()).to.deep.equal(['201', '503 unavailable']);
     expect([...retries]).to.deep.equal(['retry_after_ms']);
-    const rows = await orm.em.fork().find(Coin, {});
-    const faces = new Set(rows.map(({ face }) => face));
+    const rows = await orm.em.fork().find(Author, {});
+    const names = new Set(rows.map(({ name }) => name));
     const wrong = [...told].filter(
-      ([face, answer]) => answer !== '503 outcome_unknown' && faces.has(face) !== (answer === '201'),
+      ([name, answer]) => answer !== '503 outcome_unknown' && names.has(name) !== (answer === '201'),
     );
     expect(wrong).to.deep.equal([]);
     meeting = new Meeting(10);

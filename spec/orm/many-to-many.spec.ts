@@ -1,8 +1,9 @@
-import { Collection, Type } from '@mikro-orm/core';
+import { Collection } from '@mikro-orm/core';
 import { Entity, ManyToMany, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { type RecordedChange, recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
+import { NumberedText } from '../support/keyed.js';
 
 @Entity()
 class Guest {
@@ -16,22 +17,9 @@ class Party {
   @ManyToMany(() => Guest) inside = new Collection<Guest>(this);
 }
 
-/** A type that expects a value, as types of applications do. */
-class Numbered extends Type<string, number> {
-  override convertToDatabaseValue(value: string | number): number {
-    return typeof value === 'number' ? value : Number(value.replace('no-', ''));
-  }
-  override convertToJSValue(value: number): string {
-    return `no-${value}`;
-  }
-  override getColumnType(): string {
-    return 'int';
-  }
-}
-
 @Entity()
 class Queue {
-  @PrimaryKey({ type: Numbered, autoincrement: true }) id!: string;
+  @PrimaryKey({ type: NumberedText, autoincrement: true }) id!: string;
   @ManyToMany(() => Guest) waiting = new Collection<Guest>(this);
   @ManyToMany(() => Guest) served = new Collection<Guest>(this);
 }

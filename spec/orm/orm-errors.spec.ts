@@ -1,19 +1,11 @@
 import { OptimisticLockError } from '@mikro-orm/core';
-import {
-  Check,
-  Entity,
-  ManyToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-  Unique,
-} from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Check, Entity, ManyToOne, PrimaryKey, Property, Unique } from '@mikro-orm/decorators/legacy';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import type { ApiError } from 'signalbox';
 import { toApiError } from '#signalbox/orm/orm-errors.js';
 import { runStatement, writeConnection } from '#signalbox/orm/statements.js';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 
 @Entity()
 class Owner {
@@ -249,13 +241,7 @@ describe('What an error of the ORM means to a client', () => {
   });
 
   function opened(driverOptions: object): Promise<MikroORM> {
-    return MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: [Owner, House],
-      metadataProvider: ReflectMetadataProvider,
-      ensureDatabase: false,
-      driverOptions,
-    });
+    return connectOrm(addressOf(database), { entities: [Owner, House], ensureDatabase: false, driverOptions });
   }
 
   function insert({ number = '1', street = `'a'`, plate = 'null', owner = 'null' }): Promise<unknown> {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { useDatabase } from '../support/database.js';
+import { addressOf, useDatabase } from '../support/database.js';
 import type { PreparedStatementsCommands, PreparedStatementsOptions } from '../support/prepared-statements.js';
 import { Program } from '../support/programs.js';
 
@@ -7,7 +7,7 @@ describe('Statements that read and write rows', () => {
   const database = useDatabase('prepared_rows');
 
   async function namesWith(preparedStatements: boolean): Promise<readonly string[]> {
-    const clientUrl = database.orm.config.get('clientUrl') ?? '';
+    const clientUrl = addressOf(database);
     const options: PreparedStatementsOptions = { clientUrl, preparedStatements };
     await using program = await Program.start<PreparedStatementsCommands>(
       new URL('../support/prepared-statements.js', import.meta.url),

@@ -1,42 +1,26 @@
-import { Entity, ManyToOne, PrimaryKey, Property, Unique } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { Consumer, createApp, List, ModelConsumer, ModelSerializer, mix, path, Retrieve } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { Slip } from '../support/deferred.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
 import { RowClient } from '../support/rows.js';
 
-@Entity()
-class Seat {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Unique({ deferMode: 'deferred' })
-  @Property({ type: 'string' })
-  name!: string;
-
-  @ManyToOne(() => Seat, { nullable: true, deferMode: 'deferred', deleteRule: 'no action' })
-  beside?: Seat | null;
-
-  @Property({ type: 'integer', nullable: true })
-  row?: number | null;
-}
+@injectable()
+class CodeSerializer extends ModelSerializer(Slip, { fields: ['id', 'code'] }) {}
 
 @injectable()
-class NameSerializer extends ModelSerializer(Seat, { fields: ['id', 'name'] }) {}
-
-@injectable()
-class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'beside'], nested: { beside: NameSerializer } }) {}
+class SlipSerializer extends ModelSerializer(Slip, { fields: ['id', 'behind'], nested: { behind: CodeSerializer } }) {}
 
 @Consumer()
-class SeatConsumer extends mix(ModelConsumer(Seat, { serializer: SeatSerializer }), List, Retrieve) {}
+class SlipConsumer extends mix(ModelConsumer(Slip, { serializer: SlipSerializer }), List, Retrieve) {}
 
 describe('A database that cannot be reached', () => {
   it('is a 503 for each read, which says when to try again', async () => {
-    const orm = await offlineOrm([Seat]);
-    const app = createApp({ orm, container: testProviders().container, routes: [path('/ws/', SeatConsumer)] });
+    const orm = await offlineOrm([Slip]);
+    const app = createApp({ orm, container: testProviders().container, routes: [path('/ws/', SlipConsumer)] });
     try {
       const ann = await connect(app, '/ws/');
       for (const reply of [await ann.request('list'), await ann.request('retrieve', { pk: 1 })]) {
@@ -51,27 +35,27 @@ describe('A database that cannot be reached', () => {
 });
 
 describe('What the database refuses', () => {
-  const database = useDatabase('refusals', [Seat]);
-  const options = { fields: ['id', 'name', 'beside', 'row'] };
+  const database = useDatabase('refusals', [Slip]);
+  const options = { fields: ['id', 'code', 'behind', 'drawer'] };
 
   async function execute(...statements: readonly string[]): Promise<void> {
     for (const statement of statements) await database.orm.em.fork().execute(statement);
   }
 
   it('with COMMIT is answered as what it refuses at once: a unique column', async () => {
-    await using client = await RowClient.open(database.orm, Seat, options);
-    await client.send('create', { data: { name: 'one' } });
-    expect(await client.send('create', { data: { name: 'one' } })).to.deep.equal([
+    await using client = await RowClient.open(database.orm, Slip, options);
+    await client.send('create', { data: { code: 'one' } });
+    expect(await client.send('create', { data: { code: 'one' } })).to.deep.equal([
       409,
-      [{ name: ['An object with this name already exists.'] }],
+      [{ code: ['An object with this code already exists.'] }],
     ]);
     expect((await client.send('list'))[1]).to.have.length(1);
   });
 
   it('with COMMIT is answered as what it refuses at once: a row that others refer to', async () => {
-    await using client = await RowClient.open(database.orm, Seat, options);
-    await client.send('create', { data: { name: 'one' } });
-    await client.send('create', { data: { name: 'two', beside: 1 } });
+    await using client = await RowClient.open(database.orm, Slip, options);
+    await client.send('create', { data: { code: 'one' } });
+    await client.send('create', { data: { code: 'two', behind: 1 } });
     expect(await client.send('delete', { pk: 1 })).to.deep.equal([
       409,
       ['A row that this one refers to is missing, or other rows still refer to this one.'],
@@ -81,41 +65,41 @@ describe('What the database refuses', () => {
   it('with COMMIT is answered as what it refuses at once: a trigger of a constraint', async () => {
     await execute(
       `create function late() returns trigger language plpgsql as 'begin raise exception using errcode = ''40001''; end'`,
-      'create constraint trigger late after insert on seat initially deferred for each row execute function late()',
+      'create constraint trigger late after insert on slip initially deferred for each row execute function late()',
     );
     try {
-      await using client = await RowClient.open(database.orm, Seat, options);
-      expect(await client.send('create', { data: { name: 'one' } })).to.deep.equal([
+      await using client = await RowClient.open(database.orm, Slip, options);
+      expect(await client.send('create', { data: { code: 'one' } })).to.deep.equal([
         409,
         ['Another request was writing the same rows. Try again.'],
       ]);
     } finally {
-      await execute('drop trigger late on seat', 'drop function late');
+      await execute('drop trigger late on slip', 'drop function late');
     }
   });
 
   it('for an exclusion is a conflict', async () => {
-    await execute('alter table seat add constraint apart exclude using gist (int4range(row, row + 2) with &&)');
+    await execute('alter table slip add constraint apart exclude using gist (int4range(drawer, drawer + 2) with &&)');
     try {
-      await using client = await RowClient.open(database.orm, Seat, options);
-      await client.send('create', { data: { name: 'one', row: 1 } });
-      expect(await client.send('create', { data: { name: 'two', row: 2 } })).to.deep.equal([
+      await using client = await RowClient.open(database.orm, Slip, options);
+      await client.send('create', { data: { code: 'one', drawer: 1 } });
+      expect(await client.send('create', { data: { code: 'two', drawer: 2 } })).to.deep.equal([
         409,
         ['A value is in conflict with one of another row.'],
       ]);
     } finally {
-      await execute('alter table seat drop constraint apart');
+      await execute('alter table slip drop constraint apart');
     }
   });
 
   it('for want of a privilege is a 403, and the log says what to grant', async () => {
     await execute(
       `create function guarded() returns trigger language plpgsql as 'begin raise exception using errcode = ''42501''; end'`,
-      'create trigger guarded before insert on seat for each row execute function guarded()',
+      'create trigger guarded before insert on slip for each row execute function guarded()',
     );
     try {
-      await using client = await RowClient.open(database.orm, Seat, options);
-      expect(await client.send('create', { data: { name: 'one' } })).to.deep.equal([
+      await using client = await RowClient.open(database.orm, Slip, options);
+      expect(await client.send('create', { data: { code: 'one' } })).to.deep.equal([
         403,
         ['The database does not permit this.'],
       ]);
@@ -123,7 +107,7 @@ describe('What the database refuses', () => {
         'If clients should be able to do this, GRANT it to the user of the database, or let a policy of row level security pass it.',
       );
     } finally {
-      await execute('drop trigger guarded on seat', 'drop function guarded');
+      await execute('drop trigger guarded on slip', 'drop function guarded');
     }
   });
 });

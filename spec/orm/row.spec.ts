@@ -1,5 +1,5 @@
-import type { EntityManager } from '@mikro-orm/core';
-import { Embeddable, Embedded, Entity, Formula, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { EntityClass, EntityManager } from '@mikro-orm/core';
+import { Embeddable, Embedded, Entity, Formula, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { ModelSerializer, type SerializerContext } from 'signalbox';
 import { injectable } from 'tsyringe';
@@ -7,8 +7,9 @@ import { restore } from '#signalbox/orm/unit-of-work.js';
 import { serializeOne } from '#signalbox/serializers/serialize.js';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
+import { Place } from '../support/keyed.js';
 import { contextOf } from '../support/serializing.js';
-import { Mood, Shelf, Specimen, Tag } from '../support/specimens.js';
+import { Mood, Shelf, Specimen, specimenFields, specimens, Tag } from '../support/specimens.js';
 
 @Embeddable()
 class Address {
@@ -43,47 +44,12 @@ class Dog extends Animal {
   letters?: number;
 }
 
-@Entity()
-class Seat {
-  @ManyToOne(() => Shelf, { primary: true })
-  shelf!: Shelf;
-
-  @PrimaryKey({ type: 'bigint' })
-  place!: bigint;
-
-  @Property({ type: 'string' })
-  label!: string;
-}
-
 @injectable()
 class ShelfSerializer extends ModelSerializer(Shelf, { fields: ['id', 'name'] }) {}
 
 @injectable()
 class SpecimenSerializer extends ModelSerializer(Specimen, {
-  fields: [
-    'id',
-    'code',
-    'amount',
-    'small',
-    'big',
-    'price',
-    'weight',
-    'mood',
-    'rare',
-    'found',
-    'seen',
-    'noon',
-    'serial',
-    'extra',
-    'numbers',
-    'words',
-    'origin',
-    'createdAt',
-    'version',
-    'notes',
-    'shelf',
-    'tags',
-  ],
+  fields: specimenFields,
   nested: { shelf: ShelfSerializer },
 }) {}
 
@@ -93,10 +59,10 @@ class DogSerializer extends ModelSerializer(Dog, {
 }) {}
 
 @injectable()
-class SeatSerializer extends ModelSerializer(Seat, { fields: ['shelf', 'place', 'label'] }) {}
+class PlaceSerializer extends ModelSerializer(Place, { fields: ['shelf', 'number', 'label'] }) {}
 
 describe('A row restored from a change', () => {
-  const database = useDatabase('model_snapshot', [Shelf, Tag, Specimen, Animal, Dog, Seat]);
+  const database = useDatabase('model_snapshot', [...specimens, Animal, Dog, Place]);
   const recorded = recordChanges(database);
   let em: EntityManager;
 
@@ -113,11 +79,11 @@ describe('A row restored from a change', () => {
 
   async function shownStored(
     serializer: Parameters<typeof serializeOne>[0],
-    entity: new () => object,
-    key: object,
+    entity: EntityClass<{ id: number }>,
+    id: number,
   ): Promise<unknown> {
     const context = fresh();
-    return serializeOne(serializer, await context.unitOfWork.em.findOneOrFail(entity, key as never), context);
+    return serializeOne(serializer, await context.unitOfWork.em.findOneOrFail(entity, { id }), context);
   }
 
   function fresh(): SerializerContext {
@@ -146,13 +112,13 @@ describe('A row restored from a change', () => {
       tags: [em.create(Tag, { id: '22222222-2222-4222-8222-222222222222', name: 'red' })],
     });
     await em.flush();
-    const created = await shownStored(SpecimenSerializer, Specimen, { id: 1 });
+    const created = await shownStored(SpecimenSerializer, Specimen, 1);
     expect(created).to.deep.include({ id: 1, big: 9007199254740993n, shelf: { id: 1, name: 'left' }, version: 1 });
     expect(await shownLast(SpecimenSerializer)).to.deep.equal(created);
     specimen.extra = 'text';
     specimen.numbers = [3];
     await em.flush();
-    const updated = await shownStored(SpecimenSerializer, Specimen, { id: 1 });
+    const updated = await shownStored(SpecimenSerializer, Specimen, 1);
     expect(updated).to.deep.include({ extra: 'text', numbers: [3], version: 2 });
     expect(await shownLast(SpecimenSerializer)).to.deep.equal(updated);
   });
@@ -187,24 +153,36 @@ describe('A row restored from a change', () => {
     });
     await em.flush();
     expect(await recorded.told()).to.deep.equal([['create Dog 1']]);
-    const created = await shownStored(DogSerializer, Dog, { id: 1 });
-    expect(created).to.deep.include({ id: 1, name: 'rex', shout: 'REX', letters: 3 });
+    const created = await shownStored(DogSerializer, Dog, 1);
+    expect(created).to.deep.equal({
+      id: 1,
+      name: 'rex',
+      address: { street: 'a', house: null },
+      kennel: { street: 'b', house: 1 },
+      shout: 'REX',
+      letters: 3,
+    });
     expect(JSON.stringify(await shownLast(DogSerializer))).to.equal(JSON.stringify(created));
     dog.name = 'bello';
     dog.address.street = 'c';
     await em.flush();
-    const updated = await shownStored(DogSerializer, Dog, { id: 1 });
-    expect(updated).to.deep.include({ name: 'bello', shout: 'BELLO', letters: 5 });
+    const updated = await shownStored(DogSerializer, Dog, 1);
+    expect(updated).to.deep.include({
+      name: 'bello',
+      address: { street: 'c', house: null },
+      shout: 'BELLO',
+      letters: 5,
+    });
     expect(JSON.stringify(await shownLast(DogSerializer))).to.equal(JSON.stringify(updated));
   });
 
   it('has the key of several columns', async () => {
     const shelf = em.create(Shelf, { name: 'left' });
-    const seat = em.create(Seat, { shelf, place: 5n, label: 'a' });
+    const place = em.create(Place, { shelf, number: 5n, label: 'a' });
     await em.flush();
-    seat.label = 'b';
+    place.label = 'b';
     await em.flush();
-    expect((await recorded.commits()).at(-1)?.map(({ pk }) => pk)).to.deep.equal([{ shelf: 1, place: 5n }]);
-    expect(await shownLast(SeatSerializer)).to.deep.equal({ shelf: 1, place: 5n, label: 'b' });
+    expect((await recorded.commits()).at(-1)?.map(({ pk }) => pk)).to.deep.equal([{ shelf: 1, number: 5n }]);
+    expect(await shownLast(PlaceSerializer)).to.deep.equal({ shelf: 1, number: 5n, label: 'b' });
   });
 });

@@ -1,15 +1,16 @@
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   clientOf,
   runStatement,
   type Statement,
+  type StatementConnection,
   StatementNames,
   type StatementUse,
   statementRunner,
-  writeConnection,
 } from '#signalbox/orm/statements.js';
+import { addressOf, connectOrm } from '../support/database.js';
 import { createDatabase } from '../support/postgres.js';
 
 describe('Statements', () => {
@@ -20,14 +21,8 @@ describe('Statements', () => {
   let count = 0;
 
   before(async () => {
-    orm = await MikroORM.init({
-      clientUrl: await createDatabase('statements'),
-      entities: [],
-      metadataProvider: ReflectMetadataProvider,
-      discovery: { warnWhenNoEntities: false },
-      // One connection, so that it is known which one has a statement.
-      pool: { max: 1 },
-    });
+    // One connection, so that it is known which one has a statement.
+    orm = await connectOrm(await createDatabase('statements'), { entities: [], pool: { max: 1 } });
   });
   after(() => orm.close(true));
   beforeEach(async () => {
@@ -40,6 +35,8 @@ describe('Statements', () => {
     await orm.em.execute(`insert into thing values (1, 'a')`);
   });
 
+  const connectionOf = (em: EntityManager): StatementConnection =>
+    em.getTransactionContext<StatementConnection>() ?? clientOf(em);
   const run = (parameters: readonly unknown[] = [1], statement: Statement = byId) =>
     runStatement(clientOf(orm.em), statement, parameters, names);
   const prepared = async (): Promise<string[]> => {
@@ -64,7 +61,7 @@ describe('Statements', () => {
   it('run in a transaction', async () => {
     const rows = await orm.em.transactional(async (em) => {
       await em.execute(`insert into thing values (2, 'b')`);
-      return runStatement(em.getTransactionContext() as never, { text: byId.text }, [2]);
+      return runStatement(connectionOf(em), { text: byId.text }, [2]);
     });
     expect(rows).to.deep.equal([{ id: 2, name: 'b' }]);
   });
@@ -139,8 +136,7 @@ describe('Statements', () => {
   });
 
   it('fail in a transaction where the columns of a table have changed, and run in the next one', async () => {
-    const inTransaction = () =>
-      orm.em.transactional((em) => runStatement(em.getTransactionContext() as never, byId, [1], names));
+    const inTransaction = () => orm.em.transactional((em) => runStatement(connectionOf(em), byId, [1], names));
     await inTransaction();
     await orm.em.execute('alter table thing add column more int');
     const error = await inTransaction().catch((thrown: unknown) => thrown);
@@ -164,7 +160,7 @@ describe('Statements', () => {
 
   it('run on a connection of the pool, which they tell of, also where the ORM has not connected yet', async () => {
     const lazy = new MikroORM({
-      clientUrl: orm.config.get('clientUrl') ?? '',
+      clientUrl: addressOf({ orm }),
       entities: [],
       metadataProvider: ReflectMetadataProvider,
       discovery: { warnWhenNoEntities: false },
@@ -182,11 +178,8 @@ describe('Statements', () => {
 
   it('run behind the hooks that the ORM has for its connections', async () => {
     const taken: unknown[] = [];
-    const hooked = new MikroORM({
-      clientUrl: orm.config.get('clientUrl') ?? '',
+    const hooked = await connectOrm(addressOf({ orm }), {
       entities: [],
-      metadataProvider: ReflectMetadataProvider,
-      discovery: { warnWhenNoEntities: false },
       pool: { max: 1 },
       onReserveConnection: async (connection) => {
         taken.push(connection);
@@ -204,7 +197,7 @@ describe('Statements', () => {
 
   it('give their connection back, whatever comes of them', async () => {
     for (const parameters of [[1], ['x'], [1]]) await run(parameters).catch(() => {});
-    const { totalCount, idleCount } = (await writeConnection(orm.em).getNativeClient()) as Record<string, number>;
+    const { totalCount, idleCount } = await orm.em.getConnection().getNativeClient();
     expect([totalCount, idleCount]).to.deep.equal([1, 1]);
   });
 

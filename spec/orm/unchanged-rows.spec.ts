@@ -1,35 +1,18 @@
-import { BigIntType, Type } from '@mikro-orm/core';
-import {
-  Embeddable,
-  Embedded,
-  Entity,
-  OneToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-} from '@mikro-orm/decorators/legacy';
-import { MikroORM, type Options } from '@mikro-orm/postgresql';
+import { BigIntType } from '@mikro-orm/core';
+import { Embeddable, Embedded, Entity, OneToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { MikroORM, Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { ApiConsumer, Consumer, createApp, path } from 'signalbox';
+import { createApp, path } from 'signalbox';
+import { connectOrm } from '../support/database.js';
+import { NumberedText } from '../support/keyed.js';
 import { createDatabase } from '../support/postgres.js';
 import { testProviders } from '../support/providers.js';
 import { statementsSentBy } from '../support/sent-statements.js';
-
-class Prefixed extends Type<string, number> {
-  override convertToDatabaseValue(value: string | number): number {
-    return typeof value === 'number' ? value : Number(value.replace('u_', ''));
-  }
-  override convertToJSValue(value: number): string {
-    return `u_${value}`;
-  }
-  override getColumnType(): string {
-    return 'int';
-  }
-}
+import { SilentConsumer } from '../support/serving.js';
 
 @Entity()
 class User {
-  @PrimaryKey({ type: Prefixed })
+  @PrimaryKey({ type: NumberedText })
   id!: string;
 
   @OneToOne({ entity: () => Profile, mappedBy: 'user', nullable: true })
@@ -99,19 +82,14 @@ class Person {
   yard?: Yard | null;
 }
 
-@Consumer()
-class SilentConsumer extends ApiConsumer {}
-
 describe('A row that was only read', () => {
   async function written(
     options: Partial<Options>,
     rows: readonly string[],
     work: (em: MikroORM['em']) => Promise<void>,
   ): Promise<readonly string[]> {
-    const orm = await MikroORM.init({
-      clientUrl: await createDatabase('unchanged_rows'),
+    const orm = await connectOrm(await createDatabase('unchanged_rows'), {
       entities: [User, Order, Profile, Person, Address, Place],
-      metadataProvider: ReflectMetadataProvider,
       ...options,
     });
     await orm.schema.create();
@@ -141,7 +119,7 @@ describe('A row that was only read', () => {
   for (const entity of [User, Order])
     it(`is not written, nor is the one that refers to it by a key that is converted (${entity.name})`, async () => {
       const sent = await written({}, linked, async (em) => {
-        const [row] = await em.find(entity as typeof User, {});
+        const [row] = await em.find<User | Order>(entity, {});
         expect(row?.profile).to.include({ id: 7 });
       });
       expect(sent).to.deep.equal([]);

@@ -119,7 +119,7 @@ describe('Paginators', () => {
   });
   let client: TestConnection;
 
-  /** alpha and gamma have no description, and nobody owns beta and delta. */
+  /** alpha and gamma have no description, and beta and delta no owner. */
   beforeEach(async () => {
     await world.things(5);
     await world.people('ann', 'bob');

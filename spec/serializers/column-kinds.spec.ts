@@ -15,11 +15,7 @@ import { columnKind, isComparable } from '#signalbox/serializers/model-columns.j
 import { useDatabase } from '../support/database.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { RowClient } from '../support/rows.js';
-
-enum Mood {
-  calm = 'calm',
-  wild = 'wild',
-}
+import { Mood } from '../support/specimens.js';
 
 /** Its values are lists. */
 class Csv extends Type<string[] | null, string | null> {
@@ -362,7 +358,10 @@ describe('The page of column types', () => {
     const rows = [...page.matchAll(/^\| (`[^|]+) \|.*\| (yes|no) \|$/gm)];
     const compared = rows.flatMap(([, cell, said]) => typesIn(cell).map((type) => [type, said === 'yes'] as const));
     expect(compared).to.have.length(27);
-    for (const [type, isCompared] of compared) {
+    const withLengths = ['varchar(255)', 'numeric(10,2)', 'timestamptz(0)', 'time(0)'].map(
+      (type) => [type, true] as const,
+    );
+    for (const [type, isCompared] of [...compared, ...withLengths]) {
       expect(columnKind(propOf(type)).refusal, type).to.equal(undefined);
       expect(isComparable(propOf(type)), type).to.equal(isCompared);
     }

@@ -9,6 +9,7 @@ import {
   Consumer,
   Create,
   createApp,
+  GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   List,
@@ -74,16 +75,16 @@ let grouped: (number | null | undefined)[] = [];
 /** From the database where a role is written down, else from the address. */
 @injectable()
 class StaffRights implements Rights<'hr' | 'lead'> {
+  constructor(private readonly em: EntityManager) {}
+
   async rightsOf({ scope, kwargs }: ActionContext) {
     const person = scope.query.get('name') ?? '';
     asked.push(person);
-    const role = await roles?.fork().findOne(Role, { person });
+    const role = await this.em.findOne(Role, { person });
     const rights = role?.rights ?? scope.query.get('rights') ?? kwargs['rights'];
     return rights as 'hr' | 'lead' | undefined;
   }
 }
-
-let roles: EntityManager | undefined;
 
 @injectable()
 class EmployeeSerializer extends ModelSerializer(Employee, {
@@ -195,13 +196,8 @@ class StaffConsumer extends mix(
     await subscription.send(event);
   }
 
-  @GroupsForSignal('onEmployee')
-  protected *groupsOfEmployee({ department }: Employee) {
-    yield `department-${department}`;
-  }
-
-  @GroupsForConsumer('onEmployee')
-  protected *groupsOfDepartment({ department }: DepartmentKey) {
+  @GroupsForBoth('onEmployee')
+  protected *groupsOfDepartment({ department }: Employee | DepartmentKey) {
     yield `department-${department}`;
   }
 }
@@ -253,7 +249,6 @@ describe('Fields with rights', () => {
     asked = [];
     serialized = [];
     grouped = [];
-    roles = undefined;
     await database.orm.em.execute(`insert into employee (name, department, salary) values ('ann', 1, 7000)`);
     app = application();
   });
@@ -418,7 +413,6 @@ describe('Fields with rights', () => {
   });
 
   it('are asked for again as @RevokedBy says: nothing of the commit that took the rights away is shown by them', async () => {
-    roles = database.orm.em;
     const become = async (rights: string, salary: number) => {
       await database.orm.em.fork().transactional(async (em) => {
         (await em.findOneOrFail(Employee, 1)).salary = salary;
@@ -439,7 +433,6 @@ describe('Fields with rights', () => {
   });
 
   it('are those of now for a subscription of a row, as retrieve shows it', async () => {
-    roles = database.orm.em;
     const become = (rights: string) => database.orm.em.fork().upsert(Role, { person: 'lea', rights });
     await become('hr');
     await using lea = await connect(app, '/ws/?name=lea');

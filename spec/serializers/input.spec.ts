@@ -1,11 +1,9 @@
-import { Collection, type Rel } from '@mikro-orm/core';
-import { Entity, ManyToOne, OneToMany, OneToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   type App,
   Consumer,
   Create,
-  createApp,
   type DataOf,
   List,
   ModelConsumer,
@@ -21,35 +19,11 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { testProviders } from '../support/providers.js';
+import { AuthorSerializer, Book, libraryModels } from '../support/library.js';
 import { RowClient } from '../support/rows.js';
-
-@Entity()
-class Author {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  name!: string;
-
-  @OneToMany(() => Book, 'author')
-  books = new Collection<Book>(this);
-}
-
-@Entity()
-class Book {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  title!: string;
-
-  @ManyToOne(() => Author)
-  author!: Rel<Author>;
-}
-
-@injectable()
-class AuthorSerializer extends ModelSerializer(Author, { fields: ['id', 'name'] }) {}
+import { useServer } from '../support/serving.js';
+import { Specimen, specimens } from '../support/specimens.js';
+import { Issue, Note, trackerModels } from '../support/tracker.js';
 
 @injectable()
 class BookInput extends ModelSerializer(Book, { fields: ['title', 'author'] }) {
@@ -58,7 +32,7 @@ class BookInput extends ModelSerializer(Book, { fields: ['title', 'author'] }) {
   }
 
   override async create(data: RowData<Book>, context: SerializerContext) {
-    return super.create({ ...data, title: `${data.title}!` }, context);
+    return super.create({ ...data, title: `${data.title}!`, shelf: 'new' }, context);
   }
 }
 
@@ -72,69 +46,29 @@ class BookSerializer extends ModelSerializer(Book, {
 @Consumer()
 class BookConsumer extends mix(ModelConsumer(Book, { serializer: BookSerializer }), List, Create, Update, Patch) {}
 
-@injectable()
-class WrongSerializer extends ModelSerializer(Book, { fields: ['id'], input: AuthorSerializer as never }) {}
-
-@Consumer()
-class WrongConsumer extends mix(ModelConsumer(Book, { serializer: WrongSerializer }), List) {}
-
-@Entity()
-class Counted {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  text!: string;
-
-  @Property({ type: 'integer', version: true })
-  version!: number;
-}
-
 @Entity()
 class Timed {
   @PrimaryKey({ type: 'integer' })
   id!: number;
 
   @Property({ type: 'string' })
-  text!: string;
+  code!: string;
 
   @Property({ type: 'datetime', length: 3, version: true })
   version!: Date;
 }
 
-@Entity()
-class Usr {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @OneToOne(() => Profile, { mappedBy: 'usr', nullable: true })
-  profile?: Rel<Profile> | null;
-}
-
-@Entity()
-class Profile {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @OneToOne(() => Usr, { owner: true, nullable: true })
-  usr?: Rel<Usr> | null;
-}
-
 describe('A serializer with another one for what comes', () => {
-  const database = useDatabase('serializer_input', [Author, Book]);
+  const database = useDatabase('serializer_input', libraryModels);
+  const serve = useServer();
   let app: App;
   let ann: TestConnection;
 
   beforeEach(async () => {
     await database.orm.em.fork().execute(`insert into author (name) values ('Ann'), ('Bob')`);
-    app = createApp({
-      orm: database.orm,
-      container: testProviders().container,
-      routes: [path('/ws/', BookConsumer)],
-    });
+    ({ app } = serve([path('/ws/', BookConsumer)], { orm: database.orm }));
     ann = await connect(app, '/ws/');
   });
-  afterEach(() => app.close());
 
   it('sets relations by key, and shows them nested', async () => {
     const created = await ann.request('create', { data: { title: 'One', author: 1 } });
@@ -163,21 +97,24 @@ describe('A serializer with another one for what comes', () => {
     ]);
   });
 
-  it('describes both', async () => {
-    const [route] = app.describe().routes;
-    const text = JSON.stringify(route);
-    expect(text).to.include('BookInput');
-    expect(text).to.include('BookSerializer');
+  it('is described beside it', async () => {
+    const actions = app.describe().routes[0]?.streams[0]?.actions ?? [];
+    const described = actions.map(({ name, kwargs, reply }) => ({ name, data: kwargs.properties?.['data'], reply }));
+    const shown = { $ref: '#/schemas/BookSerializer' };
+    expect(described).to.deep.equal([
+      { name: 'list', data: undefined, reply: { type: 'array', items: shown } },
+      { name: 'create', data: { $ref: '#/schemas/BookInputInput' }, reply: shown },
+      { name: 'update', data: { $ref: '#/schemas/BookInputInput' }, reply: shown },
+      { name: 'patch', data: { $ref: '#/schemas/BookInputPatch' }, reply: shown },
+    ]);
   });
 
   it('is refused where the other one is of another entity', () => {
-    expect(() =>
-      createApp({
-        orm: database.orm,
-        container: testProviders().container,
-        routes: [path('/ws/', WrongConsumer)],
-      }),
-    ).to.throw(
+    @injectable()
+    class WrongSerializer extends ModelSerializer(Book, { fields: ['id'], input: AuthorSerializer as never }) {}
+    @Consumer()
+    class WrongConsumer extends mix(ModelConsumer(Book, { serializer: WrongSerializer }), List) {}
+    expect(() => serve([path('/ws/', WrongConsumer)], { orm: database.orm })).to.throw(
       'WrongSerializer.input: is AuthorSerializer, which is not a ModelSerializer of Book. ' +
         'Write class AuthorSerializer extends ModelSerializer(Book, { … }) {}.',
     );
@@ -185,31 +122,31 @@ describe('A serializer with another one for what comes', () => {
 });
 
 describe('The version of a row', () => {
-  const database = useDatabase('serializer_versions', [Counted, Timed]);
+  const database = useDatabase('serializer_versions', [...specimens, Timed]);
   const conflict = [409, ['The row was changed by another request meanwhile.']];
 
   for (const [name, entity, stale] of [
-    ['a number', Counted, 7],
+    ['a number', Specimen, 7],
     ['a time', Timed, '2026-01-31T12:00:00Z'],
   ] as const) {
     it(`that a client has seen is compared with the row's: ${name}`, async () => {
-      await using client = await RowClient.open(database.orm, entity, { fields: ['id', 'text', 'version'] });
-      const [, created] = await client.send('create', { data: { text: 'one', version: stale } });
+      await using client = await RowClient.open(database.orm, entity, { fields: ['id', 'code', 'version'] });
+      const [, created] = await client.send('create', { data: { code: 'one', version: stale } });
       const { version } = created as { version: unknown };
       expect(version).not.to.equal(stale);
-      expect(await client.send('patch', { pk: 1, data: { text: 'two', version: stale } })).to.deep.equal(conflict);
+      expect(await client.send('patch', { pk: 1, data: { code: 'two', version: stale } })).to.deep.equal(conflict);
       expect(await client.send('patch', { pk: 1, data: { version: stale } })).to.deep.equal(conflict);
-      const [status, patched] = await client.send('patch', { pk: 1, data: { text: 'two', version } });
+      const [status, patched] = await client.send('patch', { pk: 1, data: { code: 'two', version } });
       expect(status).to.equal(200);
-      expect(patched).to.include({ text: 'two' });
-      expect(await client.send('update', { pk: 1, data: { text: 'three', version } })).to.deep.equal(conflict);
-      expect((await client.send('patch', { pk: 1, data: { text: 'three' } }))[0]).to.equal(200);
+      expect(patched).to.include({ code: 'two' });
+      expect(await client.send('update', { pk: 1, data: { code: 'three', version } })).to.deep.equal(conflict);
+      expect((await client.send('patch', { pk: 1, data: { code: 'three' } }))[0]).to.equal(200);
     });
   }
 
   it('is checked as its column is', async () => {
-    await using client = await RowClient.open(database.orm, Counted, { fields: ['id', 'text', 'version'] });
-    await client.send('create', { data: { text: 'one' } });
+    await using client = await RowClient.open(database.orm, Specimen, { fields: ['id', 'code', 'version'] });
+    await client.send('create', { data: { code: 'one' } });
     expect(await client.send('patch', { pk: 1, data: { version: '1' } })).to.deep.equal([
       400,
       [{ version: ['A valid integer is required.'] }],
@@ -221,15 +158,15 @@ describe('The version of a row', () => {
   });
 
   it('says nothing where it is read only', async () => {
-    const options = { fields: ['id', 'text', 'version'], readOnly: ['version'] };
-    await using client = await RowClient.open(database.orm, Counted, options);
-    await client.send('create', { data: { text: 'one' } });
-    expect((await client.send('patch', { pk: 1, data: { text: 'two', version: 7 } }))[0]).to.equal(200);
+    const options = { fields: ['id', 'code', 'version'], readOnly: ['version'] };
+    await using client = await RowClient.open(database.orm, Specimen, options);
+    await client.send('create', { data: { code: 'one' } });
+    expect((await client.send('patch', { pk: 1, data: { code: 'two', version: 7 } }))[0]).to.equal(200);
   });
 });
 
 describe('A relation whose other side has the column', () => {
-  const database = useDatabase('serializer_inverse', [Usr, Profile]);
+  const database = useDatabase('serializer_inverse', trackerModels);
 
   for (const [way, options, methods] of [
     ['without an entity', {}, {}],
@@ -238,16 +175,16 @@ describe('A relation whose other side has the column', () => {
     it(`is in the event as in the list where both rows are made at once, ${way}`, async () => {
       await using client = await RowClient.open(
         database.orm,
-        Usr,
-        { fields: ['id', 'profile'], readOnly: ['profile'], ...options },
+        Issue,
+        { fields: ['id', 'note'], readOnly: ['note'], ...options },
         {},
         methods,
       );
       const em = database.orm.em.fork();
-      em.create(Profile, { usr: em.create(Usr, {}) });
+      em.create(Note, { text: 'seen', issue: em.create(Issue, { title: 'crash' }) });
       await em.flush();
       const [, rows] = await client.send('list');
-      expect(rows).to.have.nested.property('[0].profile', 1);
+      expect(rows).to.have.nested.property('[0].note', 1);
       expect(await client.events()).to.deep.equal(rows);
     });
   }

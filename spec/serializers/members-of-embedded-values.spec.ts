@@ -23,7 +23,7 @@ class Clock extends Type<string | null, number | null> {
 
 @Embeddable()
 class Stay {
-  @Property({ type: Clock, runtimeType: 'number', nullable: true } as never) length?: string | null;
+  @Property({ type: Clock, runtimeType: 'number', nullable: true }) length?: string | null;
   @Property({ type: Uint8ArrayType, nullable: true }) seal?: Uint8Array | null;
   @Property({ type: ArrayType, columnType: 'numeric[]', nullable: true }) prices?: unknown[] | null;
   @Property({ type: 'string', default: 'new' }) state!: string;
@@ -50,7 +50,7 @@ class Sum {
 @Entity()
 class Guest {
   @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: Clock, runtimeType: 'number', nullable: true } as never) length?: string | null;
+  @Property({ type: Clock, runtimeType: 'number', nullable: true }) length?: string | null;
   @Embedded(() => Stay, { nullable: true }) inline?: Stay | null;
   @Embedded(() => Stay, { object: true, nullable: true }) object?: Stay | null;
   @Embedded(() => Stay, { array: true, nullable: true }) list?: Stay[] | null;
@@ -161,7 +161,7 @@ describe('A member of an embedded value', () => {
 
 @Embeddable()
 class Referring {
-  @Property({ type: 'text', ref: true } as never) text!: unknown;
+  @Property({ type: 'text', ref: true }) text!: unknown;
 }
 
 @Embeddable()

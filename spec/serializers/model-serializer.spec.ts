@@ -8,7 +8,6 @@ import {
   ConfigurationError,
   Consumer,
   Create,
-  createApp,
   List,
   ModelConsumer,
   ModelSerializer,
@@ -31,6 +30,7 @@ import { useDatabase } from '../support/database.js';
 import { entities, Room, User } from '../support/entities.js';
 import { queriesOf } from '../support/queries.js';
 import { contextOf } from '../support/serializing.js';
+import { useServer } from '../support/serving.js';
 import { Shelf, Specimen, specimens, Tag } from '../support/specimens.js';
 
 @injectable()
@@ -246,6 +246,7 @@ describe('What a model serializer shows', () => {
 
 describe('What a model serializer writes', () => {
   const database = useDatabase('model_serializer_writes', entities);
+  const serve = useServer();
   let app: App;
   let rooms: TestConnection;
   let em: EntityManager;
@@ -254,10 +255,9 @@ describe('What a model serializer writes', () => {
     em = database.orm.em.fork();
     await database.orm.em.execute(`insert into "user" (username, password) values ('ann', 'x'), ('bob', 'x')`);
     const routes = [path('/rooms/', RoomConsumer), path('/users/', UserConsumer), path('/names/', NameConsumer)];
-    app = createApp({ orm: database.orm, routes });
+    ({ app } = serve(routes, { orm: database.orm }));
     rooms = await connect(app, '/rooms/');
   });
-  afterEach(() => app.close());
 
   it('is what the client may set, by the create that is overridden', async () => {
     const data = { id: 77, name: 'red', host: 1, archived: true, members: [1, 2], admin: true };
@@ -342,10 +342,11 @@ class SheetConsumer extends mix(ModelConsumer(Sheet, { serializer: SheetSerializ
 
 describe('The fields of a model serializer', () => {
   const database = useDatabase('model_serializer_fields', [Sheet]);
+  const serve = useServer();
 
   it('are compiled once per class: neither requests nor events make entities to find out their defaults', async () => {
     await database.orm.em.execute(`insert into sheet (title, size) values ('plan', 'A3')`);
-    const app = createApp({ orm: database.orm, routes: [path('/sheets/', SheetConsumer)] });
+    const { app } = serve([path('/sheets/', SheetConsumer)], { orm: database.orm });
     await using sheets = await connect(app, '/sheets/');
     await sheets.request('subscribe_instance', { pk: 1 });
     made = 0;
@@ -355,6 +356,5 @@ describe('The fields of a model serializer', () => {
     expect(await sheets.receive()).to.deep.include({ data: { id: 1, title: 'draft', size: 'A3' } });
     for (let count = 0; count < 3; count += 1) await sheets.request('retrieve', { pk: 1 });
     expect(made).to.equal(0);
-    await app.close();
   });
 });

@@ -7,39 +7,10 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { queriesOf } from '../support/queries.js';
 import { contextOf } from '../support/serializing.js';
-import { Shelf, Specimen, specimens, Tag } from '../support/specimens.js';
-
-const everything = [
-  'id',
-  'code',
-  'story',
-  'amount',
-  'small',
-  'big',
-  'price',
-  'weight',
-  'ratio',
-  'mood',
-  'rare',
-  'found',
-  'seen',
-  'noon',
-  'serial',
-  'extra',
-  'numbers',
-  'words',
-  'nick',
-  'label',
-  'origin',
-  'createdAt',
-  'version',
-  'notes',
-  'shelf',
-  'tags',
-] as const;
+import { Shelf, Specimen, specimenFields, specimens, Tag } from '../support/specimens.js';
 
 @injectable()
-class SpecimenSerializer extends ModelSerializer(Specimen, { fields: everything }) {
+class SpecimenSerializer extends ModelSerializer(Specimen, { fields: specimenFields }) {
   protected override relationQuery(field: string) {
     return field === 'shelf' ? { open: true } : {};
   }

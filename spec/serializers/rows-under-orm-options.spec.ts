@@ -1,14 +1,6 @@
 import { EntityCaseNamingStrategy, type EntityManager, type Rel } from '@mikro-orm/core';
-import {
-  Entity,
-  Filter,
-  Formula,
-  ManyToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-} from '@mikro-orm/decorators/legacy';
-import { MikroORM, type Options } from '@mikro-orm/postgresql';
+import { Entity, Filter, Formula, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { MikroORM, Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -27,6 +19,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { connectOrm } from '../support/database.js';
 import { createDatabase } from '../support/postgres.js';
 import { testProviders } from '../support/providers.js';
 import { statementsSentBy } from '../support/sent-statements.js';
@@ -164,12 +157,7 @@ describe('Rows without entities are shown as entities are', () => {
   });
 
   async function withOrm(options: Partial<Options>, work: (served: Served) => Promise<void>): Promise<void> {
-    const orm = await MikroORM.init({
-      clientUrl: url,
-      entities: [Owner, Pet, Dog],
-      metadataProvider: ReflectMetadataProvider,
-      ...options,
-    });
+    const orm = await connectOrm(url, { entities: [Owner, Pet, Dog], ...options });
     await orm.em.execute(`drop schema if exists public, elsewhere cascade; create schema public; create schema elsewhere;
       create domain positive as integer check (value > 0);`);
     await orm.schema.create();
@@ -190,7 +178,7 @@ describe('Rows without entities are shown as entities are', () => {
     try {
       const client = await connect(app, '/');
       const request = async (stream: string, action: string, kwargs: Readonly<Record<string, unknown>> = {}) =>
-        client.channel(stream as never).untyped.request(action, kwargs);
+        client.channel(stream).untyped.request(action, kwargs);
       await work({ orm, request });
     } finally {
       await app.close();

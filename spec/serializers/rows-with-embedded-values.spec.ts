@@ -1,19 +1,9 @@
 import { type Platform, Type } from '@mikro-orm/core';
-import {
-  Embeddable,
-  Embedded,
-  Entity,
-  ManyToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-} from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import { Embeddable, Embedded, Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   Consumer,
   Create,
-  createApp,
   List,
   ModelConsumer,
   ModelSerializer,
@@ -25,10 +15,10 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { entitiesMadeBy } from '../support/made-entities.js';
-import { testProviders } from '../support/providers.js';
 import { RowClient } from '../support/rows.js';
+import { useServer } from '../support/serving.js';
 
 /** Cents in the database, a decimal text in the row. */
 class Cents extends Type<string, number> {
@@ -75,7 +65,7 @@ class Parcel {
   @Embedded(() => Label, { prefix: 'at_', nullable: true }) prefixed?: Label | null;
   @Embedded(() => Label, { object: true, nullable: true }) object?: Label | null;
   @Embedded(() => Label, { array: true, nullable: true }) list?: Label[] | null;
-  @Embedded(() => Label, { object: true, lazy: true, nullable: true } as never) lazy?: Label | null;
+  @Embedded(() => Label, { object: true, lazy: true, nullable: true }) lazy?: Label | null;
   @Embedded(() => Price, { nullable: true }) price?: Price | null;
   @Embedded(() => Price, { array: true, nullable: true }) prices?: Price[] | null;
 }
@@ -113,6 +103,7 @@ const kinds = [...single, 'list'] as const;
 
 describe('Embedded values that are shown without entities', () => {
   const database = useDatabase('rows_with_embedded_values', [Parcel, Crate]);
+  const serve = useServer();
   const parcels = (...fields: string[]) => RowClient.open(database.orm, Parcel, { fields: ['id', ...fields] });
 
   for (const kind of kinds) {
@@ -141,8 +132,7 @@ describe('Embedded values that are shown without entities', () => {
         Patch,
         ObserveInstance,
       ) {}
-      const { container } = testProviders();
-      const app = createApp({ orm: database.orm, container, routes: [path('/', Parcels)] });
+      const { app } = serve([path('/', Parcels)], { orm: database.orm });
       const client = await connect(app, '/');
       await client.request('create', { data: { [kind]: value(full) } });
       await client.request('subscribe_instance', { pk: 1, request_id: 'event' });
@@ -157,7 +147,6 @@ describe('Embedded values that are shown without entities', () => {
         expect(client.frames.at(-1)).to.deep.include({ request_id: 'event', action: 'update', data: changed });
       });
       expect(made).to.equal(0);
-      await app.close();
     });
   }
 
@@ -316,12 +305,12 @@ describe('Embedded values with relations, and those of several classes', () => {
     const [parcel, place] = [em.getReference(Parcel, 7), await em.findOneOrFail(Town, { country: 'at' })];
     const inline = Object.assign(new Origin(), { parcel, town: place, note: 'x' });
     const made = () => Object.assign(new Source(), { parcel, note: 'x' });
-    const pets = () => [
+    const pets = (): [Dog, Cat] => [
       Object.assign(new Dog(), { kind: 'dog', tricks: 3 }),
       Object.assign(new Cat(), { kind: 'cat', lives: 9 }),
     ];
     const [dogged, catted] = pets();
-    em.create(Trunk, { inline, object: made(), list: [made()], pet: catted, petJson: dogged, pets: pets() } as never);
+    em.create(Trunk, { inline, object: made(), list: [made()], pet: catted, petJson: dogged, pets: pets() });
     await em.flush();
     await em.execute(`
       insert into trunk (id) values (2);
@@ -413,6 +402,7 @@ const obstacles = [
 
 describe('An embedded value that its columns do not tell', () => {
   const database = useDatabase('rows_with_told_embedded_values', [Bill, Parcel, Lion, Tiger]);
+  const serve = useServer();
   beforeEach(() =>
     database.orm.em.execute(`
       insert into bill (id, sum_net, stay, zoo) values (1, 1, '{"nights": 1}', '{"kind": "lion", "paws": 4}')`),
@@ -421,11 +411,10 @@ describe('An embedded value that its columns do not tell', () => {
   for (const [field, because, shown] of obstacles) {
     it(`takes an entity: ${because}`, async () => {
       @injectable()
-      class BillSerializer extends ModelSerializer(Bill, { fields: ['id', field], readOnly: [field] } as never) {}
+      class BillSerializer extends ModelSerializer(Bill, { fields: ['id', field], readOnly: [field] }) {}
       @Consumer()
       class Bills extends mix(ModelConsumer(Bill, { serializer: BillSerializer }), List, Retrieve) {}
-      const { container } = testProviders();
-      const app = createApp({ orm: database.orm, container, routes: [path('/', Bills)] });
+      const { app } = serve([path('/', Bills)], { orm: database.orm });
       expect(app.describe().routes[0]?.streams[0]?.actions.map(({ rows }) => rows)).to.deep.equal([
         { entities: 'always', because: [because] },
         { entities: 'always', because: [because] },
@@ -433,7 +422,6 @@ describe('An embedded value that its columns do not tell', () => {
       const connection = await connect(app, '/');
       const { data } = await connection.request('retrieve', { pk: 1 });
       expect(data).to.deep.equal({ id: 1, [field]: shown });
-      await app.close();
     });
   }
 
@@ -442,13 +430,8 @@ describe('An embedded value that its columns do not tell', () => {
     class BookingSerializer extends ModelSerializer(Booking, { fields: ['id', 'room'] }) {}
     @Consumer()
     class Bookings extends mix(ModelConsumer(Booking, { serializer: BookingSerializer }), List) {}
-    const orm = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: [Booking],
-      metadataProvider: ReflectMetadataProvider,
-      forceEntityConstructor: [Room],
-    });
-    const app = createApp({ orm, container: testProviders().container, routes: [path('/', Bookings)] });
+    const orm = await connectOrm(addressOf(database), { entities: [Booking], forceEntityConstructor: [Room] });
+    const { app } = serve([path('/', Bookings)], { orm });
     expect(app.describe().routes[0]?.streams[0]?.actions[0]?.rows).to.deep.equal({
       entities: 'always',
       because: ['Booking.room, which is made by its constructor'],

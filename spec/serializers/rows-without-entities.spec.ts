@@ -7,7 +7,6 @@ import {
   type App,
   Consumer,
   Create,
-  createApp,
   Delete,
   demultiplexer,
   LimitOffsetPaginator,
@@ -19,14 +18,13 @@ import {
   Patch,
   path,
   Retrieve,
-  type Route,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { addressOf, useDatabase } from '../support/database.js';
 import { entitiesMadeBy } from '../support/made-entities.js';
-import { testProviders } from '../support/providers.js';
 import { statementsSentBy } from '../support/sent-statements.js';
+import { useServer } from '../support/serving.js';
 import { Mood, Shelf, Specimen, specimens, Tag } from '../support/specimens.js';
 
 const fields = ['id', 'code', 'amount', 'price', 'seen', 'found', 'big', 'extra', 'shelf', 'tags'] as const;
@@ -109,7 +107,8 @@ const noon = '2026-01-31T12:00:00.000Z';
 
 describe('Rows that are shown without entities', () => {
   const database = useDatabase('rows_without_entities', specimens);
-  let app: App<readonly Route[]>;
+  const serve = useServer();
+  let app: App;
   let client: TestConnection;
   let left: Shelf;
 
@@ -146,7 +145,7 @@ describe('Rows that are shown without entities', () => {
     em.create(Specimen, { code: 'b', amount: -5, rare: false, extra: 'text', shelf: right, tags: [blue] });
     em.create(Specimen, { code: 'c', shelf: left });
     await em.flush();
-    const routes: Route[] = [
+    const routes = [
       path(
         '/',
         demultiplexer({
@@ -158,15 +157,13 @@ describe('Rows that are shown without entities', () => {
         }),
       ),
     ];
-    const { container } = testProviders();
     const limits = { messagesPerSecond: 10_000, messageBurst: 10_000 };
-    app = createApp<readonly Route[]>({ orm: database.orm, routes, container, settings: { limits } });
+    ({ app } = serve(routes, { orm: database.orm, settings: { limits } }));
     client = await connect(app, '/');
   });
-  afterEach(() => app.close());
 
   const request = (stream: string, action: string, kwargs: Readonly<Record<string, unknown>> = {}) =>
-    client.channel(stream as never).untyped.request(action, kwargs);
+    client.channel(stream).untyped.request(action, kwargs);
 
   const countsOf = async (work: () => Promise<unknown>) => {
     let sent: readonly unknown[] = [];
@@ -198,7 +195,7 @@ describe('Rows that are shown without entities', () => {
       await app.idle();
       await write('y');
       const counts = await countsOf(() => app.idle());
-      const event = client.channel(stream as never).frames.at(-1);
+      const event = client.channel(stream).frames.at(-1);
       expect(event).to.deep.include({ action: 'update', request_id: 'instance' });
       return { counts, data: event?.data };
     };
@@ -237,7 +234,7 @@ describe('Rows that are shown without entities', () => {
       const em = database.orm.em.fork();
       await change(em, await em.findOneOrFail(Specimen, 1, { populate: ['tags'] }));
       await app.idle();
-      const frames = client.channel('plain' as never).frames.filter(({ request_id: id }) => id === 'instance');
+      const frames = client.channel('plain').frames.filter(({ request_id: id }) => id === 'instance');
       return frames.slice(1).map(({ action, data }) => [action, data] as const);
     };
 
@@ -268,7 +265,7 @@ describe('Rows that are shown without entities', () => {
 
   it('are read by statements that the server prepares once for all requests of their shape', async () => {
     const program = fileURLToPath(new URL('../support/named-reads.js', import.meta.url));
-    const { stdout } = await run(process.execPath, [program, database.orm.config.get('clientUrl') ?? '']);
+    const { stdout } = await run(process.execPath, [program, addressOf(database)]);
     expect(JSON.parse(stdout)).to.deep.equal([
       { name: 'signalbox_read', runs: 2 },
       { name: 'signalbox_read', runs: 2 },

@@ -1,5 +1,4 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type App,
@@ -15,7 +14,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
 import { Specimen, specimens } from '../support/specimens.js';
 
@@ -58,12 +57,7 @@ describe('Statements that clients shape', () => {
     const em = database.orm.em.fork();
     for (const code of ['a', 'b']) em.create(Specimen, { code });
     await em.flush();
-    orm = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: specimens,
-      metadataProvider: ReflectMetadataProvider,
-      pool: { min: 1, max: 1 },
-    });
+    orm = await connectOrm(addressOf(database), { entities: specimens, pool: { min: 1, max: 1 } });
     const limits = { messagesPerSecond: 10_000, messageBurst: 10_000 };
     const { container } = testProviders();
     app = createApp<readonly Route[]>({ orm, routes: [path('/', Specimens)], container, settings: { limits } });

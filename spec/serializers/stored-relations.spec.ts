@@ -1,20 +1,18 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM, type Options } from '@mikro-orm/postgresql';
+import type { MikroORM, Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { Consumer, createApp, ModelConsumer, ModelSerializer, mix, ObserveInstance, path, Retrieve } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { entities, Room, User } from '../support/entities.js';
+import { addressOf, connectOrm } from '../support/database.js';
+import { Room, User } from '../support/entities.js';
 import { createDatabase } from '../support/postgres.js';
-
-@injectable()
-class HostSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
+import { UserSerializer } from '../support/rooms.js';
 
 /** Its computed field has entities made, of whose relations MikroORM reads what is missing. */
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, {
   fields: ['id', 'name', 'host'],
-  nested: { host: HostSerializer },
+  nested: { host: UserSerializer },
   computed: ['door'],
 }) {
   door({ name }: Room) {
@@ -27,8 +25,7 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
 
 describe('A nested row of an event', () => {
   async function open(url: string, options: Partial<Options> = {}): Promise<MikroORM> {
-    const common = { entities, metadataProvider: ReflectMetadataProvider, clientUrl: url };
-    const orm = await MikroORM.init({ ...common, ...options });
+    const orm = await connectOrm(url, options);
     await orm.schema.create();
     const em = orm.em.fork();
     em.create(User, { id: 1, username: 'old', password: 'x' });
@@ -44,7 +41,7 @@ describe('A nested row of an event', () => {
     it(`is as it is stored, and not as ${from} has it`, async () => {
       const name = from.replaceAll(' ', '_');
       const replica = await open(await createDatabase(`stale_${name}`));
-      const orm = await open(await createDatabase(`fresh_${name}`), optionsOf(replica.config.get('clientUrl') ?? ''));
+      const orm = await open(await createDatabase(`fresh_${name}`), optionsOf(addressOf({ orm: replica })));
       const app = createApp({ orm, routes: [path('/', RoomConsumer)] });
       try {
         await using client = await connect(app, '/');

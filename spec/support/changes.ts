@@ -1,11 +1,14 @@
-import type { EntityMetadata } from '@mikro-orm/core';
+import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { MemoryLogger } from 'signalbox/testing';
 import { ChangeLog } from '#signalbox/log/change-log.js';
 import type { ModelChange } from '#signalbox/log/entry.js';
+import { LogReader, type LogReaderOptions } from '#signalbox/log/log-reader.js';
+import { prepareLog } from '#signalbox/log/log-schema.js';
 import { primaryKeyOf, type StoredRow } from '#signalbox/orm/row.js';
+import { statementRunner } from '#signalbox/orm/statements.js';
 import { restore } from '#signalbox/orm/unit-of-work.js';
-import { completeSettings } from '#signalbox/settings.js';
+import { type ChangeLogSettings, completeSettings } from '#signalbox/settings.js';
 
 /** A change as specs read it: values by the names of properties. */
 export interface RecordedChange {
@@ -30,20 +33,10 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
   before(async () => {
     log = ChangeLog.of(database.orm);
     detach = log.attach({
-      reads: true,
-      settings: completeSettings().changeLog,
-      logger: new MemoryLogger(),
+      ...silentApplication,
       isObserved: () => true,
       needsBefore: () => true,
-      awaits: () => true,
-      shownOf: () => [],
-      comparedOf: () => [],
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
-      missed: () => {},
-      isBehind: () => {},
-      leftOut: () => {},
-      pruningFailed: () => {},
-      cause: () => undefined,
     });
     await log.ready();
   });
@@ -77,4 +70,40 @@ function properties(orm: MikroORM, meta: EntityMetadata, { columns, members }: S
 function sentence({ change, pk, before, after }: RecordedChange): string {
   const kind = before ? (after ? 'update' : 'delete') : 'create';
   return `${kind} ${change.entity.name} ${JSON.stringify(pk)}`;
+}
+
+/** What an application tells the change log about itself: this one reads it, observes no model, and does nothing with what it reads. */
+export const silentApplication: Parameters<ChangeLog['attach']>[0] = {
+  reads: true,
+  settings: completeSettings().changeLog,
+  logger: new MemoryLogger(),
+  isObserved: () => false,
+  needsBefore: () => false,
+  awaits: () => true,
+  shownOf: () => [],
+  comparedOf: () => [],
+  receive: () => {},
+  missed: () => {},
+  isBehind: () => {},
+  leftOut: () => {},
+  pruningFailed: () => {},
+  cause: () => undefined,
+};
+
+/** A reader of the change log, which the spec begins and ends: it has not heard of other processes, and gives its rows to `receive`. */
+export function logReaderOf(
+  em: EntityManager,
+  options: Partial<LogReaderOptions> & { readonly settings?: ChangeLogSettings } = {},
+): LogReader {
+  const { settings = completeSettings().changeLog, logger = new MemoryLogger() } = options;
+  return new LogReader({
+    read: statementRunner(em, settings),
+    prepare: () => prepareLog(em, settings, logger),
+    bell: { isHeard: true },
+    settings,
+    logger,
+    receive: () => {},
+    missed: () => {},
+    ...options,
+  });
 }

@@ -1,6 +1,6 @@
 import type { EntityClass } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { entities } from './entities.js';
 import { createDatabase, sharedPostgres } from './postgres.js';
 
@@ -76,4 +76,20 @@ export async function openDatabase(name: string, classes: EntityClasses = entiti
   });
   await orm.schema.create();
   return orm;
+}
+
+/** The address of a database that is open. */
+export function addressOf({ orm }: { readonly orm: MikroORM }): string {
+  return orm.config.get('clientUrl') ?? '';
+}
+
+/** An ORM on a database that is there, with options of its own, which the caller closes. */
+export async function connectOrm(clientUrl: string, options: Options = {}): Promise<MikroORM> {
+  return MikroORM.init({
+    clientUrl,
+    entities,
+    metadataProvider: ReflectMetadataProvider,
+    discovery: { warnWhenNoEntities: false },
+    ...options,
+  });
 }

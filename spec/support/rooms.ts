@@ -1,9 +1,11 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { IsInt } from 'class-validator';
 import {
-  type ActionContext,
+  Action,
+  ActionContext,
   ApiConsumer,
   type App,
+  Consumer,
   createApp,
   GroupsForConsumer,
   GroupsForSignal,
@@ -130,4 +132,18 @@ export function useRooms(
       await em.flush();
     },
   };
+}
+
+/** Every room, to each client that watches. */
+@Consumer()
+export class RoomWatcher extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onRoom, {}, context);
+  }
+
+  @ModelObserver(() => Room, { serializer: RoomSerializer })
+  async onRoom(event: ModelEvent<RoomSerializer>, subscription: Subscription) {
+    await subscription.send(event);
+  }
 }

@@ -8,6 +8,12 @@ export interface SentStatement {
 
 /** What the driver sends to PostgreSQL while work is done, but for what the framework asks its log. */
 export async function statementsSentBy(work: () => Promise<unknown>): Promise<readonly SentStatement[]> {
+  const sent = await allStatementsSentBy(work);
+  return sent.filter(({ text }) => !/signalbox|^(un)?listen |pg_notify/i.test(text));
+}
+
+/** What the driver sends to PostgreSQL while work is done, the statements of the change log included. */
+export async function allStatementsSentBy(work: () => Promise<unknown>): Promise<readonly SentStatement[]> {
   const { query } = pg.Client.prototype;
   const sent: SentStatement[] = [];
   pg.Client.prototype.query = function (this: pg.Client, ...parameters: readonly unknown[]) {
@@ -21,5 +27,5 @@ export async function statementsSentBy(work: () => Promise<unknown>): Promise<re
   } finally {
     pg.Client.prototype.query = query;
   }
-  return sent.filter(({ text }) => !/signalbox|^(un)?listen |pg_notify/i.test(text));
+  return sent;
 }

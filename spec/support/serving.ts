@@ -1,5 +1,15 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { type App, type AppOptions, createApp, type Route } from 'signalbox';
+import {
+  ApiConsumer,
+  type App,
+  type AppOptions,
+  Consumer,
+  createApp,
+  type Route,
+  type Scope,
+  type ScopeMiddleware,
+} from 'signalbox';
+import { injectable } from 'tsyringe';
 import { offlineOrm } from './offline-orm.js';
 import { type TestProviders, testProviders } from './providers.js';
 
@@ -32,4 +42,17 @@ export function useServer(): (routes: readonly Route[], options?: Partial<AppOpt
 /** A promise that a spec settles by hand. */
 export function gate(): PromiseWithResolvers<void> {
   return Promise.withResolvers<void>();
+}
+
+/** Has no action and no observer. */
+@Consumer()
+export class SilentConsumer extends ApiConsumer {}
+
+/** Logs in the user that the address names: `?user=1`. */
+@injectable()
+export class UserOfAddress implements ScopeMiddleware {
+  async apply(scope: Scope): Promise<void> {
+    const userId = scope.query.get('user');
+    if (userId !== null) scope.identity = { userId, sessionId: `session-of-${userId}` };
+  }
 }

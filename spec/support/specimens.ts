@@ -122,3 +122,33 @@ export class Specimen {
 }
 
 export const specimens = [Shelf, Tag, Specimen];
+
+/** The names of all fields of a specimen. */
+export const specimenFields = [
+  'id',
+  'code',
+  'story',
+  'amount',
+  'small',
+  'big',
+  'price',
+  'weight',
+  'ratio',
+  'mood',
+  'rare',
+  'found',
+  'seen',
+  'noon',
+  'serial',
+  'extra',
+  'numbers',
+  'words',
+  'nick',
+  'label',
+  'origin',
+  'createdAt',
+  'version',
+  'notes',
+  'shelf',
+  'tags',
+] as const;

@@ -33,6 +33,7 @@ export class Team {
   @PrimaryKey({ type: 'integer' }) id!: number;
   @Property({ type: 'string' }) name!: string;
   @Property({ type: 'string', hidden: true, nullable: true }) secret?: string | null;
+  @Property({ type: 'text', lazy: true, nullable: true }) history?: string | null;
   @OneToMany(() => Project, 'team') projects = new Collection<Project>(this);
 }
 

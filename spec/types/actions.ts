@@ -15,7 +15,7 @@ import {
 } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { z } from 'zod';
-import { Message, Room, User } from './entities.js';
+import { Message, Room, RoomSerializer, User, UserSerializer } from './entities.js';
 import { same, some } from './support.js';
 
 class AddNote {
@@ -31,13 +31,7 @@ class NoteView {
 }
 
 @injectable()
-class UserSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
-
-@injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'sentAt', 'room'] }) {}
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 const Search = z.object({ q: z.string(), limit: z.number().default(10) });
 

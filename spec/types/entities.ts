@@ -8,6 +8,9 @@ import {
   type ScalarRef,
 } from '@mikro-orm/core';
 import { Entity, ManyToMany, ManyToOne, OneToMany, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { IsInt } from 'class-validator';
+import { ModelSerializer } from 'signalbox';
+import { injectable } from 'tsyringe';
 
 /** One property of every kind that a serializer has to know. */
 @Entity()
@@ -74,3 +77,13 @@ export class Message {
   @ManyToOne(() => Room) room!: Rel<Room>;
   @ManyToOne(() => User) user!: Rel<User>;
 }
+
+export class RoomKey {
+  @IsInt() room!: number;
+}
+
+@injectable()
+export class UserSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
+
+@injectable()
+export class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}

@@ -9,7 +9,6 @@ import {
   LimitOffsetPaginator,
   List,
   ModelConsumer,
-  ModelSerializer,
   mix,
   Page,
   PageNumberPaginator,
@@ -20,12 +19,9 @@ import {
   Retrieve,
   StreamedList,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
-import { Message, Room } from './entities.js';
+import { Message, Room, RoomSerializer } from './entities.js';
 import { same, some } from './support.js';
 
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 type RoomView = { id: number; name: string };
 
 // The reply of a list follows its paginator

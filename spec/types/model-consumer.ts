@@ -27,11 +27,8 @@ import {
   type WritingSerializer,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { Membership, Message, Room, Tag, User } from './entities.js';
+import { Membership, Message, Room, Tag, User, UserSerializer } from './entities.js';
 import { same, some } from './support.js';
-
-@injectable()
-class UserSerializer extends ModelSerializer(User, { fields: ['id', 'username'] }) {}
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, {

@@ -1,4 +1,3 @@
-import { IsInt } from 'class-validator';
 import {
   Action,
   type ActionContext,
@@ -14,23 +13,16 @@ import {
   type Subscription,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { Membership, Message, Room, User } from './entities.js';
+import { Membership, Message, Room, RoomKey, RoomSerializer, User } from './entities.js';
 import { same, some } from './support.js';
 
 @injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'sentAt'] }) {}
 
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
-
 class MessageText extends Serializer<Message, { said: string }> {
   toData({ text }: Message) {
     return { said: text };
   }
-}
-
-class RoomKey {
-  @IsInt() room!: number;
 }
 
 type MessageView = { id: number; text: string; sentAt: Date };

@@ -1,4 +1,3 @@
-import { IsInt } from 'class-validator';
 import {
   Action,
   type ActionContext,
@@ -13,12 +12,8 @@ import {
   Signal,
   type Subscription,
 } from 'signalbox';
-import { Membership, Message } from './entities.js';
+import { Membership, Message, RoomKey } from './entities.js';
 import { some } from './support.js';
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 const kicked = new Signal<{ readonly room: number }>();
 

@@ -1,4 +1,3 @@
-import { IsInt } from 'class-validator';
 import {
   Action,
   type ActionContext,
@@ -14,16 +13,12 @@ import {
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { Membership, Message } from './entities.js';
+import { Membership, Message, RoomKey } from './entities.js';
 import { same, some } from './support.js';
 
 interface Joined {
   readonly room: number;
   readonly at: Date;
-}
-
-class RoomKey {
-  @IsInt() room!: number;
 }
 
 const joined = new Signal<Joined>();

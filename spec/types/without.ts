@@ -10,18 +10,13 @@ import {
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   Retrieve,
   type Subscription,
   without,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
-import { Room } from './entities.js';
+import { Room, RoomSerializer } from './entities.js';
 import { same } from './support.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 @Consumer()
 export class RoomConsumer extends mix(

@@ -11,7 +11,7 @@ import {
 } from 'jose';
 import { injectable } from 'tsyringe';
 import { Clock } from '../clock.js';
-import { faultsOf } from '../configuration-faults.js';
+import { faultsOf, shown } from '../configuration-faults.js';
 import { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Authentication, TokenVerifier } from './authentication.js';
@@ -141,7 +141,7 @@ function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance 
     throw fault('key', key ? 'is given together with keys.' : 'is missing, and so are keys.', 'Give one of them.');
   if (key) checkKey(key, algorithms);
   if (!Number.isSafeInteger(clockTolerance) || clockTolerance < 0)
-    throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
+    throw fault('clockTolerance', `is ${shown(clockTolerance)}.`, 'Give a whole number of milliseconds.');
 }
 
 /** Refuses a key for algorithms of two kinds: it would fail at tokens of one kind, which any client could make. */

@@ -1,4 +1,4 @@
-import { faultsOf } from '../configuration-faults.js';
+import { faultsOf, shown } from '../configuration-faults.js';
 import { ChannelLayerUnavailable } from '../errors.js';
 
 /** Options of every channel layer. */
@@ -32,8 +32,7 @@ export function completeOptions<Options extends Readonly<Record<string, number>>
     if (value === undefined) continue;
     if (!Object.hasOwn(defaults, name))
       throw fault(name, 'is not an option.', `There are ${Object.keys(defaults).join(', ')}.`);
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw fault(name, `is ${String(value)}.`, 'Give a positive integer.');
+    if (!Number.isSafeInteger(value) || value < 1) throw fault(name, `is ${shown(value)}.`, 'Give a positive integer.');
     Object.assign(options, { [name]: value });
   }
   return options;

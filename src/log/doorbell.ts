@@ -28,8 +28,8 @@ const hello = 'hello';
  * transaction would make all commits wait for each other, and it carries no data: a lost ring delays events until the next poll, and loses
  * none.
  *
- * A process that listens and has never received a ring is alone, and does not ring. When it receives the first one, it sends all the rings
- * that it had left out.
+ * A process that listens and has never received a ring is alone, and holds its rings back. It sends them when it receives the first ring, and
+ * when it ends: another process may be there whose answer has not arrived yet.
  */
 export class Doorbell {
   /**
@@ -38,6 +38,7 @@ export class Doorbell {
    */
   readonly #id = randomUUID();
   readonly #waiting = new Set<Ring | typeof hello>();
+  readonly #heldBack = new Set<Ring>();
   #ringing: Promise<void> | undefined;
   #leave: (() => Promise<void>) | undefined;
   /** Unknown until the first attempt to listen has succeeded or failed. */
@@ -68,10 +69,11 @@ export class Doorbell {
     });
   }
 
-  /** Tries the waiting rings once more. */
+  /** Sends the rings that were held back, and tries the waiting ones once more. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#ringing;
+    for (const ring of this.#heldBack) this.#waiting.add(ring);
     if (this.#waiting.size > 0) await this.#ringNow();
     clearTimeout(this.#timer);
     await this.#leave?.();
@@ -80,7 +82,8 @@ export class Doorbell {
 
   /** Sends one statement at a time; rings that come meanwhile go with the next one. */
   ring(ring: Ring = 'log'): void {
-    if (this.#hearing !== 'up' || !this.#isAlone) this.#send(ring);
+    if (this.#hearing === 'up' && this.#isAlone) this.#heldBack.add(ring);
+    else this.#send(ring);
   }
 
   #send(ring: Ring | typeof hello): void {
@@ -114,6 +117,7 @@ export class Doorbell {
   #hear(payload: string): void {
     const wasAlone = this.#isAlone;
     this.#isAlone = false;
+    this.#heldBack.clear();
     if (wasAlone) this.#send('observed');
     if (wasAlone || payload === hello) this.#send('log');
     if (payload !== hello) this.options.rung(payload === 'observed' ? 'observed' : 'log');

@@ -1,5 +1,5 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
-import { Issue, Label, Note, Project, Team } from '../support/tracker.js';
+import type { EntityManager } from '@mikro-orm/core';
+import { Issue, Label, Note, Project, Team } from './tracker.js';
 
 export const red = '00000000-0000-4000-8000-00000000000a';
 export const blue = '00000000-0000-4000-8000-00000000000b';
@@ -9,7 +9,7 @@ export const green = '00000000-0000-4000-8000-00000000000c';
  * Two teams, three projects, three labels, four issues: `crash` (project site of north, labels red and blue, a note), `slow` (project app of
  * south, label blue), `typo` (a project without a name, of north), `idea` (nothing).
  */
-export async function trackIssues(orm: MikroORM): Promise<void> {
+export async function trackIssues(orm: { readonly em: EntityManager }): Promise<void> {
   const em = orm.em.fork();
   const [north, south] = ['north', 'south'].map((name) => em.create(Team, { name, secret: `of ${name}` }));
   if (!north || !south) throw new Error('The fixture is not there.');
