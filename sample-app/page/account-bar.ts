@@ -3,7 +3,7 @@ import { element, find } from './dom.js';
 import { logOut } from './session.js';
 import type { UserView } from './views.js';
 
-/** Shows who is logged in, and the way out. */
+/** Shows the logged-in user, and the button to log out. */
 export function showAccount(user: UserView): void {
   const button = find('#log-out', HTMLButtonElement);
   button.addEventListener('click', () => void logOut().catch(() => (button.textContent = 'Log out failed, try again')));

@@ -11,10 +11,10 @@ const password = find('#password', HTMLInputElement);
 const reveal = find('#reveal', HTMLButtonElement);
 const other = find('#other', HTMLAnchorElement);
 
-// The page to go to afterwards survives the way from log-in to sign-up and back.
+// The page to open afterwards is kept on the way from log-in to sign-up and back.
 other.search = location.search;
 
-// The server says so where it has no users yet.
+// The server says so if it has no users yet.
 const first = document.querySelector<HTMLElement>('#first');
 if (first) first.hidden = !new URLSearchParams(location.search).has('first');
 

@@ -8,9 +8,10 @@ import type { UserView } from './views.js';
 export type ChatClient = ReturnType<typeof connect>;
 
 /**
- * The chat, for the user who is logged in. No page learns why an upgrade was refused; so it asks before each attempt to connect.
+ * The chat client for the logged-in user. A page does not learn why an upgrade was refused, so the client requests the user
+ * before each attempt to connect.
  *
- * @param begin called once, when it is known who that is
+ * @param begin called once, when the user is known
  */
 export function connect(begin: (me: UserView) => void) {
   let hasBegun = false;
@@ -22,7 +23,8 @@ export function connect(begin: (me: UserView) => void) {
     }
     return `${location.origin.replace('http', 'ws')}/ws/chat/`;
   };
-  // A browser keeps a socket for a while whose network is gone. Before the client hears of it, so that the goodbye still goes out.
+  // A browser keeps a socket for a while after the network is lost. This runs before the client notices the loss, so that the
+  // page still says goodbye.
   addEventListener('offline', () => client.$reconnect());
   const client = createClient<Api>(url, { firstDelay: 500, maxDelay: 15_000, WebSocket: WatchedSocket });
   showStatus(client);
@@ -53,7 +55,7 @@ function showStatus(client: Connecting): void {
   let shown: Shown = 'connecting';
 
   const show = (status: ConnectionStatus) => {
-    // An attempt after a loss is still the loss, until it has succeeded.
+    // During an attempt to reconnect the lamp still shows the loss, until the attempt has succeeded.
     if (status === 'connecting' || !(status in lamps)) return;
     shown = status as Shown;
     lamp.dataset.state = lamps[shown].state;

@@ -9,7 +9,9 @@ interface Connection {
   $onStatus(listener: () => void): unknown;
 }
 
-/** The line to write. Its text stays until the server has the message; without a connection it says that it waits for one. */
+/**
+ * The input for messages. It keeps its text until the server has the message; without a connection it says that it waits for one.
+ */
 export class Composer {
   private readonly form = find('#composer', HTMLFormElement);
   private readonly text = find('#text', HTMLTextAreaElement);
@@ -36,7 +38,7 @@ export class Composer {
     });
     this.text.addEventListener('input', () => this.showCount());
     this.button.disabled = false;
-    // On a phone this would cover half of the room with the keyboard.
+    // On a phone the keyboard would cover half of the room.
     if (matchMedia('(pointer: fine)').matches) this.text.focus();
   }
 

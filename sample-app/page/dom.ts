@@ -1,4 +1,4 @@
-/** The one element of the page that answers the selector. A page without it is a mistake of ours, told at once. */
+/** The one element of the page that matches the selector. A page without it is a mistake of ours, so this throws at once. */
 export function find<T extends Element>(selector: string, type: new () => T): T {
   const element = document.querySelector(selector);
   if (element instanceof type) return element;

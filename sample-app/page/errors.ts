@@ -1,6 +1,6 @@
 import { type ErrorDetail, SignalboxError } from 'signalbox/client';
 
-/** What went wrong, for whoever looks at the page. */
+/** Describes an error to the user. */
 export function sentenceOf(error: unknown): string {
   if (!(error instanceof SignalboxError)) return 'Something went wrong.';
   return error.errors.map(textOf).join(' ');

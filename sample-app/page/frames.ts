@@ -4,10 +4,10 @@ import { element, find } from './dom.js';
 const KEPT = 200;
 const SHOWN = 2_000;
 
-/** Whether the drawer is open, for the next page of this tab. */
+/** The key under which the tab remembers whether the drawer is open. */
 const OPEN = 'frames';
 
-/** What went over the socket, for readers who want to see how the chat works. */
+/** The frames of the socket, for readers who want to see how the chat works. */
 class Frames {
   private readonly list = element('ol', { id: 'frame-list', tabindex: '0', 'aria-label': 'Frames' });
   private readonly drawer = element('section', { id: 'frames', class: 'frames', 'aria-label': 'Frames of the socket' });
@@ -59,7 +59,7 @@ interface Frame {
   readonly action?: string;
   readonly response_status?: number;
   readonly request_id?: unknown;
-  /** Absent in the few frames that belong to no stream, such as a ping. */
+  /** Absent in the few frames without a stream, such as a ping. */
   readonly payload?: Frame;
 }
 
@@ -71,14 +71,17 @@ function summaryOf(frame: Frame): string {
     .join(' ');
 }
 
-/** As JSON in one line that breaks between its members, and not within their names. A line break inside of a value is written as `\n`. */
+/**
+ * JSON in one line that may break between its members, but not within their names. A line break inside a value is written as
+ * `\n`.
+ */
 function spaced(frame: Frame): string {
   return JSON.stringify(frame, null, 1).replaceAll(/\n */g, ' ');
 }
 
 const frames = new Frames();
 
-/** The browser's own, whose frames the drawer shows. */
+/** The browser's WebSocket, whose frames the drawer shows. */
 export class WatchedSocket extends WebSocket {
   constructor(url: string, protocols: string[]) {
     super(url, protocols);

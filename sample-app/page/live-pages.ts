@@ -1,6 +1,6 @@
 let known: string | undefined;
 
-// `npm run dev` alone puts this into the pages: src/http/live-pages.ts says why and when a version is another one.
+// Only `npm run dev` adds this to the pages: src/http/live-pages.ts explains why, and when the version changes.
 new EventSource('/dev/version').addEventListener('message', ({ data }) => {
   known ??= data;
   if (data !== known) location.reload();

@@ -40,7 +40,7 @@ form.addEventListener('submit', (event) => {
   void open(name.value.trim());
 });
 
-/** What a room is, is said when it is opened, not when it is entered. */
+/** Explains the two kinds of rooms for opening one, but not for entering one. */
 function showChoice(): void {
   const isKnown = list.named(name.value) !== undefined;
   submit.textContent = isKnown ? 'Enter' : 'Open room';
@@ -56,7 +56,7 @@ async function open(wanted: string): Promise<void> {
   try {
     enter(await client.chat.create({ data: { name: wanted, isPrivate: isPrivate.checked } }));
   } catch (error) {
-    // Somebody else may have opened it a moment ago; then it is there to be entered.
+    // Another user may just have opened it; then the user enters it.
     const opened = list.named(wanted);
     if (opened) return enter(opened);
     alert.textContent = isTaken(error) ? 'This name is taken. Choose another one.' : sentenceOf(error);
@@ -66,7 +66,7 @@ async function open(wanted: string): Promise<void> {
   }
 }
 
-/** By a private room of others, which is not in the list. */
+/** Whether a private room of others, which is not in the list, has this name. */
 function isTaken(error: unknown): boolean {
   return error instanceof SignalboxError && error.status === 409;
 }

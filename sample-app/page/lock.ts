@@ -1,6 +1,6 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** The sign of a private room, with its meaning in words for whoever does not see it. */
+/** The sign of a private room, with a text for users who do not see it. */
 export function lockSign(): SVGSVGElement {
   const sign = document.createElementNS(SVG, 'svg');
   const path = document.createElementNS(SVG, 'path');

@@ -8,7 +8,7 @@ export interface MemberActions {
   remove(username: string): Promise<unknown>;
 }
 
-/** Who may be in a private room. Its host adds and removes; everybody inside sees what becomes of it. */
+/** The members of a private room. Its host adds and removes them; all users inside see the changes. */
 export class MemberPanel {
   private readonly panel = find('#members-panel', HTMLDetailsElement);
   private readonly list = find('#members', HTMLUListElement);
@@ -24,7 +24,7 @@ export class MemberPanel {
     private readonly me: UserView,
     private readonly actions: MemberActions,
   ) {
-    // Beside the conversation there is room for it; on a phone it would cover it.
+    // A wide screen has room for it beside the conversation; on a phone it would cover the conversation.
     this.panel.open = matchMedia('(min-width: 56rem)').matches;
     this.username.addEventListener('input', () => this.tell(''));
     this.form.addEventListener('submit', (event) => {
@@ -78,7 +78,7 @@ export class MemberPanel {
     if (username && (await this.run(() => this.actions.add(username)))) this.username.value = '';
   }
 
-  /** Whether it succeeded. The list follows by itself: the change is an event for everybody inside. */
+  /** Whether it succeeded. The list needs no update here: the change is an event for all users inside. */
   private async run(action: () => Promise<unknown>): Promise<boolean> {
     try {
       await action();

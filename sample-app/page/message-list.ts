@@ -6,7 +6,7 @@ import type { MessageView, UserView } from './views.js';
 const MINUTES_OF_A_GROUP = 5;
 const NEAR_THE_END = 80;
 
-/** The conversation: in order, without doubles, and at its end unless the reader has scrolled away. */
+/** The conversation: in order, without duplicates, and scrolled to its end unless the reader has scrolled away. */
 export class MessageList {
   private readonly log = find('#messages', HTMLElement);
   private readonly list = find('#message-list', HTMLOListElement);
@@ -24,7 +24,7 @@ export class MessageList {
     new ResizeObserver(() => this.unread === 0 && this.scrollToEnd()).observe(this.log);
   }
 
-  /** The history, which may overlap with what is shown. It is not read aloud. */
+  /** Adds the history, which may overlap with the shown messages. Screen readers do not read it aloud. */
   merge(history: readonly MessageView[]): void {
     const known = new Map([...history, ...this.messages].map((message) => [message.id, message]));
     const isFollowing = this.messages.length === 0 || this.isAtEnd();
@@ -38,7 +38,7 @@ export class MessageList {
 
   add(message: MessageView): void {
     const last = this.messages.at(-1);
-    // Two writers may commit in another order than their ids were given.
+    // Two writers may commit in another order than that of their ids.
     if (last && message.id <= last.id) {
       this.merge([message]);
       return;

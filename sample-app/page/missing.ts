@@ -1,6 +1,6 @@
 import { find } from './dom.js';
 
-/** In place of the room: why there is none, and the way to the lobby. The first reason stays. */
+/** Shows, instead of the room, why there is none, and a link to the lobby. The first reason stays. */
 export function showMissing(title: string, text: string): void {
   const missing = find('#missing', HTMLElement);
   if (!missing.hidden) return;
@@ -11,7 +11,7 @@ export function showMissing(title: string, text: string): void {
   missing.hidden = false;
   const heading = find('#missing-title', HTMLElement);
   heading.textContent = title;
-  // Shown first and filled then, so that it is read aloud.
+  // The text is set after the element is shown, so that screen readers read it aloud.
   find('#missing-text', HTMLElement).textContent = text;
   heading.focus();
 }

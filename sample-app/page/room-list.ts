@@ -6,7 +6,7 @@ import type { RoomSummary } from './views.js';
 
 const SHOWN_USERS = 4;
 
-/** The rooms of the lobby, those with people in them first. */
+/** The rooms of the lobby; rooms with users in them come first. */
 export class RoomList {
   private readonly rooms = new Map<number, RoomSummary>();
   private wanted = '';

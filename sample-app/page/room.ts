@@ -36,11 +36,11 @@ function enter(me: UserView, client: ChatClient): void {
   new Composer(client, say);
 
   whenLive(inside, showPeople);
-  // Subscribed before the history is read: what is said between the two comes twice, which is better than never.
+  // The page subscribes before it reads the history: a message between the two comes twice, but is never missed.
   whenLive(said, loadHistory);
   for (const subscription of [inside, said]) leaveWith(subscription);
 
-  /** The action is atomic: a server that leaves has not done what it answers so, and the next one is asked. */
+  /** The action is atomic: a leaving server that answers so has not stored the message, and the client asks the next server. */
   async function say(text: string): Promise<unknown> {
     try {
       return await chat.createMessage({ text }, { timeout: 0 });
@@ -62,19 +62,19 @@ function enter(me: UserView, client: ChatClient): void {
       messages.merge(room.messages);
       if (room.isPrivate) members.open(room.host);
     } catch (error) {
-      // Without a connection the next subscribing loads it.
+      // Without a connection, the next subscription loads the history.
       if (error instanceof SignalboxError && error.status !== 0) showRefusal(error);
     }
   }
 }
 
-/** Now, and whenever the connection has come back: no event of what happened in between comes later. */
+/** Runs now, and whenever the connection is back: events of the meantime do not come later. */
 function whenLive<Reply>(subscription: Subscription<unknown, Reply>, show: (reply: Reply) => void): void {
   subscription.ready.then(show, () => undefined);
   subscription.onResync(show);
 }
 
-/** A member who was removed leaves the page at once, or when the page connects again. */
+/** A removed member leaves the page at once, or when the page reconnects. */
 function leaveWith(subscription: Subscription<unknown>): void {
   let wasInside = false;
   subscription.onChange((state) => {

@@ -6,7 +6,7 @@ export async function post(path: string, body: object = {}): Promise<void> {
   await request(path, init);
 }
 
-/** Whom the page shows, once it is known. */
+/** The user whom the page shows; undefined until it is known. */
 let shown: UserView | undefined;
 
 /**
@@ -23,7 +23,7 @@ export async function confirmUser(): Promise<UserView> {
     shown = user;
     return user;
   }
-  // On a page that the browser is leaving nothing goes on.
+  // The browser is leaving this page, so the code after this never runs.
   return new Promise(() => undefined);
 }
 

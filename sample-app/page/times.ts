@@ -29,7 +29,7 @@ export function formatDay(iso: string, now = new Date()): string {
   return (day.getFullYear() === now.getFullYear() ? date : dateOfYear).format(day);
 }
 
-/** The time today, the day before that. */
+/** The time for messages of today, otherwise the day. */
 export function formatBriefly(iso: string): string {
   return isSameDay(iso, new Date().toISOString()) ? formatTime(iso) : shortDate.format(new Date(iso));
 }

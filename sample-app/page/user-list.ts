@@ -2,7 +2,7 @@ import { avatarOf } from './avatar.js';
 import { element, find } from './dom.js';
 import type { UserView } from './views.js';
 
-/** Who is in the room. Comings and goings are also announced in words. */
+/** The users in the room. The page also announces in words when users enter and leave. */
 export class UserList {
   private readonly list = find('#users', HTMLUListElement);
   private readonly count = find('#user-count', HTMLElement);

@@ -3,7 +3,10 @@ import type { Api } from '../src/chat.js';
 
 type Actions = Api['chat']['actions'];
 
-/** What the server sends, as it declares it: a change there that a page does not know of is an error of the compiler here. */
+/**
+ * The types of the server's data, as the server declares them: a change there that a page does not follow is a compile error
+ * here.
+ */
 export type RoomView = Actions['retrieve']['reply'];
 export type RoomUsersView = Actions['joinRoom']['reply'];
 export type RoomSummary = RowOf<Api['chat']['observers']['onRoom']['event']>;

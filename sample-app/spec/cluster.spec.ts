@@ -15,11 +15,11 @@ const TIME_TO_COME_BACK = 40_000;
 const PASSWORD = 'correct horse battery';
 const repository = resolve(import.meta.dirname, '../../..');
 
-/** One story: two browsers come, a worker writes, the processes are replaced and killed, and all is ended. */
+/** One story: two browsers connect, a worker writes, the processes are replaced and killed, and all processes end. */
 describe('npm run example:cluster', function () {
   this.timeout(TIME_FOR_PROCESSES);
   const [ada, grace] = [unique('ada'), unique('grace')];
-  /** For all that it makes: whatever is left there was left behind. */
+  /** All temporary files of the example are in here, so that the spec sees files that it leaves behind. */
   let temporary: TemporaryFolder;
   let cluster: RunningApp;
   let visitors: Visitors;
@@ -30,7 +30,7 @@ describe('npm run example:cluster', function () {
   before(async function () {
     const browser = await sharedBrowser(this);
     temporary = new TemporaryFolder();
-    // PostgreSQL runs as another user where this one is root.
+    // PostgreSQL runs as another user if this process runs as root.
     chmodSync(temporary.path, 0o755);
     const command = ['npm', 'run', 'example:cluster'] as const;
     cluster = new RunningApp({ TMPDIR: temporary.path }, { command, folder: repository, leadsGroup: true });
@@ -137,13 +137,13 @@ describe('npm run example:cluster', function () {
   it('ends on Ctrl+C with every process that it started, and leaves no file', async () => {
     await visitors.leave();
     await cluster.interruptGroup();
-    // Node's and npm's own.
+    // Files of Node and npm.
     const left = readdirSync(temporary.path).filter((name) => name !== 'node-compile-cache');
     expect(left).to.deep.equal([]);
   });
 });
 
-/** What moves the app to several processes is what is started, and no line of code. */
+/** Only the command to start it differs for several processes, not the code of the app. */
 describe('main.js, started twice on one DATABASE_URL,', function () {
   this.timeout(TIME_FOR_PROCESSES);
   let database: PrivateDatabase;

@@ -17,7 +17,7 @@ import { TemporaryFolder } from './support/temporary-folder.js';
 const TIME_FOR_PROCESSES = 120_000;
 const packageFolder = resolve(import.meta.dirname, '../..');
 
-/** All that `npm run dev` runs of the app itself; `quickStart` takes the place of the rest. */
+/** The modules of the app that `npm run dev` runs; `quickStart` replaces the rest. */
 const developed = ['dev', 'build', 'bundle-pages', 'main', 'print', 'settings', 'http/live-pages'];
 
 /** An app without a database, which builds and starts in a tenth of the time of the chat. */
@@ -40,8 +40,8 @@ export async function start({ host, port }: Settings): Promise<Running> {
 `;
 
 /**
- * A copy of the app whose sources a spec may change. It lies in dist, where Node and the compiler find the app's packages.
- * The specs and the framework are not part of it.
+ * A copy of the app whose sources a spec may change. It is in dist, where Node and the compiler find the app's packages. It does
+ * not contain the specs and the framework.
  */
 class AppCopy {
   readonly path = mkdtempSync(join(packageFolder, 'dist/copy-'));
@@ -91,7 +91,7 @@ class AppCopy {
   }
 }
 
-/** What the script of an open tab listens to: page/live-pages.ts. */
+/** The event source that the script of an open tab listens to: page/live-pages.ts. */
 class OpenTab implements AsyncDisposable {
   private text = '';
 
@@ -104,7 +104,7 @@ class OpenTab implements AsyncDisposable {
     return new OpenTab(body.getReader());
   }
 
-  /** The next version that it is told; a tab that knows another one reloads. */
+  /** The next version that it receives; a tab with another version reloads. */
   async version(): Promise<string> {
     for (;;) {
       const [whole, version] = /data: (\S+)\n\n/.exec(this.text) ?? [];
@@ -118,7 +118,7 @@ class OpenTab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // An app that was started again has ended it.
+    // A restart of the app has ended it.
     await this.reader.cancel().catch(() => undefined);
   }
 }

@@ -9,7 +9,10 @@ import { Visitor } from './support/visitor.js';
 
 const TIME_FOR_PROCESSES = 120_000;
 
-/** One story on one folder, whose first start was cut off: it is opened, refused to a second process, killed, opened again, and closed. */
+/**
+ * One story on one folder, whose first start was interrupted: it is opened, refused to a second process, killed, opened again,
+ * and closed.
+ */
 describe('main.js', function () {
   this.timeout(TIME_FOR_PROCESSES);
 
@@ -30,7 +33,7 @@ describe('main.js', function () {
     return started;
   }
 
-  /** What a process leaves that is killed while its first start writes the files of the database. */
+  /** Makes the files that a process leaves if it is killed while its first start writes the files of the database. */
   function cutOff(dataFolder: string): void {
     mkdirSync(join(dataFolder, 'pglite/global'), { recursive: true });
     writeFileSync(join(dataFolder, 'pglite/global/pg_control'), 'cut off');
@@ -113,14 +116,14 @@ describe('main.js', function () {
     returned.disconnect();
   });
 
-  /** The texts whose reply came before the process was gone. More were on their way. */
+  /** The texts whose reply came before the process was killed. More were on their way. */
   async function writeUntilKilled(visitor: Visitor, count: number): Promise<string[]> {
     const confirmed: string[] = [];
     const enough = new Promise<void>((resolve) => {
       for (let i = 0; i < 4 * count; i++) {
         const text = `message ${i}`;
         void visitor.request('create_message', { text }).then(
-          // Those behind the first 64 are refused: so many may wait.
+          // The server refuses the requests after the first 64, because only 64 may wait.
           ({ response_status }) => response_status === 201 && confirmed.push(text) === count && resolve(),
           () => undefined,
         );

@@ -7,7 +7,7 @@ describe('the pages', function () {
   this.timeout(TIME_TO_OPEN);
   const visitors = useVisitors();
 
-  // Pages that stay open go on drawing what the later ones do.
+  // Pages that stay open would continue to render the changes of later specs.
   afterEach(() => visitors.leave());
 
   it('let two people talk in one room', async () => {

@@ -6,7 +6,7 @@ import { TemporaryFolder } from './support/temporary-folder.js';
 import { unique } from './support/unique.js';
 import { Visitor } from './support/visitor.js';
 
-/** A connection takes a file descriptor before its client has said a word. Addresses beyond the first one are those of Linux. */
+/** A connection takes a file descriptor before its client sends anything. Only Linux has the addresses beyond the first one. */
 describe('sockets that say nothing to the app', function () {
   this.timeout(90_000);
   const folder = new TemporaryFolder();
@@ -45,7 +45,7 @@ describe('sockets that say nothing to the app', function () {
         await once(socket, 'connect');
         socket.write(text);
       }
-      // One of their own address, too.
+      // Also a visitor from the address of the silent sockets.
       const visitor = new Visitor(address);
       const body = { username: unique('ada'), password: 'correct horse battery' };
       expect(await visitor.post('/api/sign-up', body)).to.include({ status: 201 });

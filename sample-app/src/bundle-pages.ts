@@ -5,10 +5,13 @@ import { livePages } from './http/live-pages.js';
 
 const packageFolder = resolve(import.meta.dirname, '../..');
 
-/** Where the scripts of the pages are served from. */
+/** The folder from which the scripts of the pages are served. */
 export const bundleFolder = resolve(packageFolder, 'dist/page');
 
-/** One script for each page, with what it uses of the client. Types are checked by `tsc`; of the server they are all it takes. */
+/**
+ * Makes one script for each page, with the parts of the client that it uses. `tsc` checks the types; the pages import only types
+ * of the server.
+ */
 export async function bundlePages(): Promise<void> {
   const folder = await mkdtemp(`${bundleFolder}-`);
   try {
@@ -29,7 +32,7 @@ export async function bundlePages(): Promise<void> {
   }
 }
 
-/** Each script replaces the one before it: a page that is loaded meanwhile has one or the other. */
+/** Each script replaces the previous one atomically: a page that is loaded meanwhile gets one or the other. */
 async function putInPlace(folder: string): Promise<void> {
   await mkdir(bundleFolder, { recursive: true });
   const built = await readdir(folder);

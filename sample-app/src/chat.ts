@@ -27,22 +27,25 @@ import { readSettings } from './settings.js';
 
 export interface Chat {
   readonly app: ReturnType<typeof createApplication>;
-  /** The pages and the accounts; the sockets come through it too. */
+  /** The HTTP server of the pages and the accounts, and of the sockets. */
   readonly http: FastifyInstance;
-  /** First the sockets, each with its goodbye, then the pages. The database stays open. */
+  /** Closes first the sockets, then the pages. The database stays open. */
   close(): Promise<void>;
-  /** The same for a process that others replace: the balancer has time to notice, and clients leave one after the other. */
+  /**
+   * Closes like `close`, for a process that others replace: the balancer has time to notice, and clients leave one after the
+   * other.
+   */
   drain(): Promise<void>;
 }
 
-/** Everything that a client may call, and what comes back. */
+/** The types of everything that a client may call, and of the replies. */
 export type Api = AppApi<Chat['app']>;
 
 export interface ChatOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly settings?: GivenSettings;
-  /** Default: what OWASP advises. Specs that log in a hundred times take less. */
+  /** Default: the cost that OWASP advises. Specs that log in a hundred times use less. */
   readonly passwordCost?: PasswordCost;
 }
 
@@ -72,11 +75,11 @@ export default async () => {
   return createApplication(orm, createContainer(orm), readDeployment(process.env));
 };
 
-/** A container of its own: two chats in one process, as in the specs, share nothing. */
+/** A container for this chat only: two chats in one process, as in the specs, share nothing. */
 function createContainer(orm: MikroORM, { clock = new Clock(), logger, passwordCost }: ChatOptions = {}) {
   const container = root.createChildContainer();
   container.registerInstance(Clock, clock);
-  // Without one, Signalbox registers its own: lines for people in development, JSON in production.
+  // Without a logger, Signalbox registers its own: lines of text for developers, JSON in production.
   if (logger) container.registerInstance(Logger, logger);
   container.registerInstance<EntityManager>(EntityManager, orm.em);
   container.register(Passwords, { useFactory: instanceCachingFactory(() => new Passwords(passwordCost)) });
@@ -95,10 +98,10 @@ export function createApplication(
     settings,
     routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
     middleware: [cookieSession(Sessions, { cookie: SESSION_COOKIE })],
-    // A user who logs out in one tab is logged out in all.
+    // A user who logs out in one tab is logged out in all tabs.
     connections: [closeOn(Session, { session: ({ id }) => id, on: ['delete'] })],
     hooks: [Presence],
-    // In development only: /explorer/ shows and tries all that the chat offers.
+    // In development only, /explorer/ shows all actions of the chat, to try them out.
     explorer: explorer({ info: { title: 'Chat', version: '1.0.0' } }),
   });
 }

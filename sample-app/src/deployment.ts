@@ -1,7 +1,7 @@
 import type { GivenSettings } from 'signalbox';
 import { StartError } from './settings.js';
 
-/** What stands before this process: by default nothing. */
+/** The settings for the proxies and the balancer in front of this process: by default there are none. */
 export function readDeployment(env: NodeJS.ProcessEnv): GivenSettings {
   const proxies = env.TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim());
   return {

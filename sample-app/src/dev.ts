@@ -26,7 +26,7 @@ const folders = [join(packageFolder, 'src'), pages, ...frameworkSources()];
 /** The source files by their path. */
 type Sources = ReadonlyMap<string, Stats>;
 
-/** The sources of a framework that lies beside the app; an installed one has none to build. */
+/** The sources of a framework that is beside the app; an installed one has none to build. */
 function frameworkSources(): string[] {
   const folder = dirname(realpathSync(require.resolve('signalbox/package.json')));
   return folder.includes('node_modules') ? [] : [join(folder, 'src')];

@@ -5,7 +5,7 @@ import { type Running, start } from './start.js';
 
 /** Milliseconds after which a process that does not stop is ended. */
 const TIME_TO_STOP = 10_000;
-/** Above the setting drain.timeLimit, which is 28 seconds by default, and the time to close. */
+/** Milliseconds for a drain: more than the setting drain.timeLimit, which is 28 seconds by default, and the time to close. */
 const TIME_TO_DRAIN = 32_000;
 
 function fail(error: unknown): never {
@@ -15,9 +15,9 @@ function fail(error: unknown): never {
 }
 
 /**
- * SIGINT (Ctrl+C) stops cleanly. SIGTERM, which is what supervisors send, lets clients leave first. The second signal, or an end
- * that takes too long, ends the process at once. dev.js stops the app by closing its end of their channel, which also closes when
- * dev.js is killed. That is no signal: Ctrl+C reaches both, in either order.
+ * SIGINT (Ctrl+C) stops cleanly. SIGTERM, which supervisors send, lets clients leave first. The second signal, or an end that
+ * takes too long, ends the process at once. dev.js stops the app by closing its end of their channel, which also closes when
+ * dev.js is killed. It sends no signal, because Ctrl+C reaches both, in either order.
  */
 function stopOnSignal({ stop, drain }: Running): void {
   let isStopping = false;
@@ -27,7 +27,7 @@ function stopOnSignal({ stop, drain }: Running): void {
     setTimeout(() => process.exit(1), time).unref();
     end().then(() => process.exit(0), fail);
   };
-  /** Also cuts a drain short. */
+  /** Also interrupts a drain. */
   const beginStop = () => {
     if (isStopping) return;
     isStopping = true;

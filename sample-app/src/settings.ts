@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 
-/** A mistake of the person who starts the app: told in one sentence, without a stack. */
+/** A mistake of the person who starts the app: printed as one sentence, without a stack. */
 export class StartError extends Error {
   override name = 'StartError';
 }
@@ -8,7 +8,7 @@ export class StartError extends Error {
 export interface Settings {
   readonly host: string;
   readonly port: number;
-  /** The folder of the embedded database; not used when databaseUrl is set. */
+  /** The folder of the embedded database; not used if databaseUrl is set. */
   readonly dataFolder: string;
   readonly databaseUrl?: string;
 }

@@ -26,7 +26,7 @@ export async function start(settings: Settings): Promise<Running> {
     if (!database.isShared) await endVisits(database.orm);
     const chat = await createChat(database.orm, { settings: readDeployment(process.env) });
     const address = await listen(chat.http, settings);
-    // A stop may cut a drain short, and then both end.
+    // A stop may interrupt a drain; then both end.
     let closing: Promise<void> | undefined;
     const closeDatabase = () => {
       closing ??= database.close();
@@ -43,7 +43,7 @@ export async function start(settings: Settings): Promise<Running> {
   }
 }
 
-/** Those of a process that was killed. No other process has this database, so no user is in a room. */
+/** Ends the visits of a killed process. No other process has this database, so no user is in a room. */
 async function endVisits(orm: MikroORM): Promise<void> {
   await orm.em.fork().nativeUpdate(Visit, {}, { expiresAt: new Date(0) });
 }

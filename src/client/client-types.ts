@@ -15,13 +15,17 @@ export interface ConsumerView {
 
 /** The part of `ActionApi` that a client needs. */
 export interface ActionView {
+  /** The kwargs that a client sends. */
   readonly kwargs: unknown;
+  /** The `data` of the final reply. */
   readonly reply: unknown;
+  /** The `data` of each part that a generator sends before its reply; never without parts. */
   readonly part: unknown;
 }
 
 /** The part of `ObserverApi` that a client needs. */
 export interface ObserverView {
+  /** `{ action, data }` of each of its events. */
   readonly event: unknown;
 }
 

@@ -38,6 +38,7 @@ export type LiveStatus = 'loading' | 'ready' | 'stale' | 'failed';
 export interface LiveSnapshot<Row> {
   /** The rows in order; empty while they are loading. */
   readonly rows: readonly Row[];
+  /** The state of the rows: still loading, up to date, possibly out of date, or not available. */
   readonly status: LiveStatus;
   /** Why the status is `failed`; otherwise undefined. */
   readonly error: unknown;

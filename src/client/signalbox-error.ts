@@ -8,6 +8,7 @@ const passing = /^(connection_lost|timeout|server_closing|outcome_unknown|queue_
 
 /** The error of a request: its reply's, or the reason why there was no reply. */
 export class SignalboxError extends Error {
+  /** Always `SignalboxError`. */
   declare readonly name: string;
   /** The status of the reply; 0 if there was none. */
   declare readonly status: number;

@@ -19,8 +19,11 @@ export interface AsyncApiInfo {
 
 /** The part of an AsyncAPI 3 document that this file writes. */
 export interface AsyncApiDocument {
+  /** The version of the specification. */
   readonly asyncapi: '3.0.0';
+  /** The title and version of the API. */
   readonly info: AsyncApiInfo;
+  /** The media type of all text frames. */
   readonly defaultContentType: 'application/json';
   /** The address at which the document was requested; absent if it is not known. */
   readonly servers?: Readonly<Record<string, { readonly host: string; readonly protocol: 'ws' | 'wss' }>>;
@@ -36,17 +39,21 @@ export interface AsyncApiDocument {
 export interface AsyncApiChannel {
   /** The path, with its parameters in braces: `/ws/rooms/{room}/`. */
   readonly address: string;
+  /** The same path, for readers. */
   readonly title: string;
   /** The parameters of the path, by name. */
   readonly parameters?: Readonly<Record<string, { readonly description: string }>>;
   /** The handshake: schemas of its query and headers, in AsyncAPI's binding for WebSockets. */
   readonly bindings?: { readonly ws: object };
+  /** The messages that either side may send on this path, by name. */
   readonly messages: Readonly<Record<string, AsyncApiMessage>>;
 }
 
 /** The message object of one kind of frame. */
 export interface AsyncApiMessage {
+  /** The name of the message, unique in its channel. */
   readonly name: string;
+  /** The title for readers. */
   readonly title: string;
   /** The schema of the whole frame. */
   readonly payload: JsonSchema;
@@ -62,9 +69,13 @@ interface Reference {
 export interface AsyncApiOperation {
   /** From the server's view: `receive` for frames that clients send, `send` for frames that the server sends. */
   readonly action: 'receive' | 'send';
+  /** The channel of the path. */
   readonly channel: Reference;
+  /** The title for readers. */
   readonly title: string;
+  /** One sentence about the operation. */
   readonly summary: string;
+  /** The messages of the operation. */
   readonly messages: readonly Reference[];
   /** The messages that answer an action; absent for events. */
   readonly reply?: { readonly channel: Reference; readonly messages: readonly Reference[] };

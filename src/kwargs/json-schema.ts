@@ -4,12 +4,19 @@ import type { Class } from '../metadata.js';
 export interface JsonSchema {
   /** `#/schemas/Name`: see `ApplicationDescription.schemas`. */
   readonly $ref?: string;
+  /** The type of the value, or all types that it may have, such as `['string', 'null']`. */
   readonly type?: string | readonly string[];
+  /** The schemas of an object's members, by name. */
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  /** The names of the members that an object must have. */
   readonly required?: readonly string[];
+  /** The schema of each item of a list. */
   readonly items?: JsonSchema;
+  /** All allowed values. */
   readonly enum?: readonly unknown[];
+  /** The value must match at least one of these schemas. */
   readonly anyOf?: readonly JsonSchema[];
+  /** Further keywords, such as `format`, `minLength` and `default`. */
   readonly [keyword: string]: unknown;
 }
 

@@ -46,8 +46,10 @@ export class UnitOfWork {
 
   /** @param others the managers of further databases, each with a context name of its own */
   constructor(
+    /** The entity manager of the default database: in a request context its fork. */
     readonly em: EntityManager,
     others: readonly EntityManager[] = [],
+    /** Reads rows without entities. All units of work of an application share it, and so its prepared statements. */
     readonly queries = new ModelQueries(),
   ) {
     this.#others = others;

@@ -6,14 +6,13 @@ import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } 
 
 /** A page of `CursorPaginator`, as clients see it: `{ results, limit, next, previous }`. */
 export class CursorPage<Row> extends Page<Row> {
-  /**
-   * @param next the cursor of the next page; null on the last page
-   * @param previous the cursor of the previous page; null on the first page
-   */
   constructor(
     readonly results: readonly Row[],
+    /** The most rows that a page may have. */
     readonly limit: number,
+    /** The cursor of the next page; null on the last page. */
     readonly next: string | null,
+    /** The cursor of the previous page; null on the first page. */
     readonly previous: string | null = null,
   ) {
     super();

@@ -4,15 +4,15 @@ import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
 
-/**
- * A page of `LimitOffsetPaginator`, as clients see it: `{ count, results, limit, offset }`; `count` is the number of rows of the
- * whole list.
- */
+/** A page of `LimitOffsetPaginator`, as clients see it: `{ count, results, limit, offset }`. */
 export class LimitOffsetPage<Row> extends Page<Row> {
   constructor(
+    /** The number of rows of the whole list. */
     readonly count: number,
     readonly results: readonly Row[],
+    /** The most rows that a page may have. */
     readonly limit: number,
+    /** The number of rows before this page. */
     readonly offset: number,
   ) {
     super();

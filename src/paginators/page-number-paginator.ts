@@ -4,16 +4,17 @@ import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
 
-/**
- * A page of `PageNumberPaginator`, as clients see it: `{ count, results, limit, page, pages }`. `count` is the number of rows of the whole
- * list, `pages` its number of pages.
- */
+/** A page of `PageNumberPaginator`, as clients see it: `{ count, results, limit, page, pages }`. */
 export class NumberedPage<Row> extends Page<Row> {
   constructor(
+    /** The number of rows of the whole list. */
     readonly count: number,
     readonly results: readonly Row[],
+    /** The most rows that a page may have. */
     readonly limit: number,
+    /** The number of this page, from 1. */
     readonly page: number,
+    /** The number of pages of the whole list. */
     readonly pages: number,
   ) {
     super();

@@ -2,8 +2,11 @@ import { type LogFields, Logger, type LogLevel } from '../logger.js';
 
 /** One entry of `MemoryLogger`, before anything is cut or redacted. */
 export interface LogEntry {
+  /** The level of the entry. */
   readonly level: LogLevel;
+  /** The sentence of the entry. */
   readonly message: string;
+  /** The structured values of the entry, as the caller passed them. */
   readonly fields: LogFields;
 }
 

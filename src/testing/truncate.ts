@@ -1,5 +1,6 @@
 /** The part of MikroORM that emptying a database needs. */
 export interface ClearableOrm {
+  /** The schema generator of MikroORM. */
   readonly schema: { clear(options: { truncate: boolean }): Promise<void> };
 }
 

@@ -18,7 +18,9 @@ export interface InjectOptions {
 
 /** The answer of an inject function. */
 export interface InjectResponse {
+  /** The HTTP status. */
   readonly statusCode: number;
+  /** The headers, by names in lower case. */
   readonly headers: Readonly<Record<string, string | number | readonly string[] | undefined>>;
   /** The bytes of the body. */
   readonly rawPayload: Uint8Array;

@@ -31,7 +31,7 @@ describe('Presence', () => {
     presence = process();
   });
 
-  /** As another process of the same database has it. */
+  /** The `Presence` of another process on the same database. */
   function process(): Presence {
     return new Presence(orm.em, clock, logger);
   }

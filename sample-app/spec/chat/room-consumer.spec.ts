@@ -383,7 +383,7 @@ describe('RoomConsumer', () => {
     });
   });
 
-  /** Takes the events that are on their way. */
+  /** Receives the events that are on their way. */
   async function settled({ chat: channel }: Visit): Promise<void> {
     await channel.expectSilence().catch(() => undefined);
   }

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { expect } from 'chai';
 import { Balancer } from '../../src/cluster/balancer.js';
 
-/** A process that says of each request what it got, and upgrades sockets to an echo. */
+/** A process that answers each request with what it received, and upgrades sockets to an echo. */
 class Backend {
   isReady = true;
   port = 0;
@@ -62,7 +62,7 @@ describe('Balancer', () => {
   const get = (path = '/', init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init);
   const servedBy = async () => ((await (await get()).json()) as { name: string }).name;
 
-  /** Everything that comes to a socket which asks for an upgrade, says a word and ends. */
+  /** All bytes of a socket that requests an upgrade, sends a word and ends. */
   async function upgraded(path = '/socket'): Promise<string> {
     const socket = connect(port, '127.0.0.1');
     const head = `GET ${path} HTTP/1.1\r\nhost: chat\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n`;

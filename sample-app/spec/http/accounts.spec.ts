@@ -19,7 +19,7 @@ describe('accounts over HTTP', () => {
     const passwordCost = { memoryCost: 8, timeCost: 1, parallelism: 1 };
     chat = await createChat(orm, { clock, passwordCost, settings: { trustedProxies: ['127.0.0.1'] } });
   });
-  // Longer than attempts are remembered.
+  // An hour is longer than the app remembers attempts.
   beforeEach(() => clock.advance(HOUR));
   after(() => chat.close());
 
@@ -107,7 +107,7 @@ describe('accounts over HTTP', () => {
     const { username: taken } = await signUp();
     for (const [path, [status, body]] of Object.entries(attempts)) {
       const send = (address: string) => post(path, body(), from(address));
-      // An IPv6 address is one of a network that its user has to itself.
+      // The addresses of one IPv6 network belong to one user.
       const answers = await Promise.all(Array.from({ length: 31 }, (_, each) => send(`2001:db8:0:7::${each}`)));
       const statuses = answers.map(({ statusCode }) => statusCode);
       expect(statuses.filter((each) => each === status)).to.have.length(30);

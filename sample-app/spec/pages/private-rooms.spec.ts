@@ -57,7 +57,7 @@ describe('a private room', function () {
 
       const heard = graces.frames.slice(heardBefore).map((text) => JSON.parse(text).payload ?? JSON.parse(text));
       const revoked = heard.filter(({ action }) => action === 'revoked');
-      // One frame for each of the two subscriptions: who is inside, and what is said.
+      // One frame for each of the two subscriptions: the users inside, and the messages.
       expect(revoked.map(({ code, response_status: status }) => [status, code])).to.deep.equal([
         [403, 'revoked'],
         [403, 'revoked'],

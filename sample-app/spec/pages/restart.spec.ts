@@ -9,7 +9,7 @@ import { Visitors } from '../support/visitors.js';
 
 const TIME_FOR_PROCESSES = 120_000;
 
-/** The system gives higher ones to outgoing connections, and might do so while the process is away. */
+/** The system assigns higher ports to outgoing connections, and might do so while the process is down. */
 const PORT = String(randomInt(20_000, 32_000));
 
 /** The tabs stay open in all of them; the process has the same port and folder each time. */

@@ -7,7 +7,7 @@ describe('the session of a browser', function () {
   this.timeout(TIME_TO_OPEN);
   const visitors = useVisitors();
 
-  // Pages that stay open go on drawing what the later ones do.
+  // Pages that stay open would continue to render the changes of later specs.
   afterEach(() => visitors.leave());
 
   it('ends in all tabs when one of them logs out, and not in another browser', async () => {

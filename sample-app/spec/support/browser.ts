@@ -5,7 +5,7 @@ import { bundledPages } from './bundled-pages.js';
 
 const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
 
-/** One process each for all pages, and for what draws them: processes cost more than these pages do. */
+/** One process each for all pages and for rendering: processes cost more than these pages do. */
 const fewProcesses = [
   '--disable-gpu',
   '--in-process-gpu',
@@ -16,8 +16,8 @@ const fewProcesses = [
 let launching: Promise<Browser> | undefined;
 
 /**
- * One Chromium for the whole run, since one takes a second to start; visitors have contexts of their own. Skips the suite
- * where there is none, by name in the report; on CI that is a failure.
+ * One Chromium for the whole run, because one takes a second to start; visitors have contexts of their own. Without Chromium the
+ * suite is skipped, by name in the report; on CI that is a failure.
  */
 export async function sharedBrowser(context: Context): Promise<Browser> {
   if (!existsSync(executablePath)) {

@@ -3,7 +3,7 @@ import { type Database, migrate, openEmbedded } from '../../src/database/open-da
 
 let opening: Promise<Database> | undefined;
 
-/** One embedded PostgreSQL for the whole run, since one takes a second to start. Specs keep apart by unique names. */
+/** One embedded PostgreSQL for the whole run, because one takes a second to start. Specs use unique names to stay separate. */
 export function sharedDatabase(): Promise<Database> {
   opening ??= openMigrated();
   return opening;

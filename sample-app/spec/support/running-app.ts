@@ -11,9 +11,9 @@ export interface Program {
   /** Default: `node dist/src/main.js`. */
   readonly command?: readonly [string, ...string[]];
   readonly folder?: string;
-  /** Leads a process group of its own, as a program does that is started in a terminal. Default: false. */
+  /** Whether it leads a process group of its own, like a program that is started in a terminal. Default: false. */
   readonly leadsGroup?: boolean;
-  /** Has a channel to this process, as the app has to dev.js. Default: false. */
+  /** Whether it has a channel to this process, as the app has to dev.js. Default: false. */
   readonly hasChannel?: boolean;
 }
 
@@ -51,13 +51,13 @@ export class RunningApp {
     this.child.stdin?.write('\n');
   }
 
-  /** Where it listens; rejects with what it printed when it ends before. */
+  /** The address where it listens; rejects with its output if it ends before. */
   async address(): Promise<string> {
     const [, address = ''] = await this.prints(/Open (http:\S+)/);
     return address;
   }
 
-  /** Resolves when it has printed this, after the first `from` characters; rejects with what it printed when it ends before. */
+  /** Resolves when it has printed this, after the first `from` characters; rejects with its output if it ends before. */
   async prints(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
     const deadline = AbortSignal.timeout(TIME_TO_START);
     for (;;) {
@@ -73,12 +73,12 @@ export class RunningApp {
     }
   }
 
-  /** The exit code, once it has ended by itself, and with it every process that it started. */
+  /** The exit code, when it and every process that it started have ended by themselves. */
   ended(): Promise<number | null> {
     return this.exit;
   }
 
-  /** Sends Ctrl+C to every process of its group, as a terminal does, and resolves when none is left. */
+  /** Sends Ctrl+C to every process of its group, as a terminal does, and resolves when all have ended. */
   async interruptGroup(): Promise<number | null> {
     process.kill(-this.pid, 'SIGINT');
     const code = await this.ended();
@@ -86,7 +86,7 @@ export class RunningApp {
     return code;
   }
 
-  /** Leaves nothing of its group. */
+  /** Kills all processes of its group. */
   endGroup(): void {
     if (this.isGroupRunning()) process.kill(-this.pid, 'SIGKILL');
   }
@@ -96,7 +96,7 @@ export class RunningApp {
     await once(this.child, 'disconnect');
   }
 
-  /** The exit code; null where the signal ended it. */
+  /** The exit code; null if the signal ended it. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.child.kill(signal);
     return this.exit;
@@ -110,7 +110,7 @@ export class RunningApp {
     }
   }
 
-  /** A process that has closed its output is in its group until the system has put it away. */
+  /** A process that has closed its output is in its group until the system has removed it. */
   private async groupEnded(): Promise<void> {
     const deadline = AbortSignal.timeout(TIME_TO_BE_PUT_AWAY);
     while (this.isGroupRunning()) {

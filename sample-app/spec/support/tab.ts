@@ -2,11 +2,11 @@ import type { Locator, Page, WebSocket } from 'playwright-core';
 
 const PASSWORD = 'correct horse battery';
 
-/** One tab of somebody's browser: what they do there, what they see, and what their sockets are told. */
+/** One tab of a browser: the user's input, the shown page, and the frames of its sockets. */
 export class Tab {
-  /** Every frame that came, in order, over all sockets. */
+  /** All received frames, in order, over all sockets. */
   readonly frames: string[] = [];
-  /** What went wrong on the page, for whoever reads its console. */
+  /** The errors in the console of the page. */
   readonly errors: string[] = [];
   private socket: WebSocket | undefined;
 
@@ -19,7 +19,7 @@ export class Tab {
     });
   }
 
-  /** By HTTP, which is quicker than the form. */
+  /** Signs up by HTTP, which is faster than the form. */
   async signUp(username: string, path: string): Promise<void> {
     const response = await this.page.request.post('/api/sign-up', { data: { username, password: PASSWORD } });
     if (response.status() !== 201) throw new Error(`The sign-up was answered with ${response.status()}.`);
@@ -27,7 +27,7 @@ export class Tab {
     await this.connected();
   }
 
-  /** On the log-in page, or any page that leads to it. */
+  /** Signs up on the log-in page, or on any page that leads to it. */
   async signUpByForm(username: string): Promise<void> {
     await this.page.getByRole('link', { name: 'Make an account' }).click();
     await this.heading('Make an account').waitFor();
@@ -53,7 +53,7 @@ export class Tab {
     await this.page.keyboard.press('Enter');
   }
 
-  /** As a person does who reads what the page says: where the message may not have been sent, looks, and sends it again. */
+  /** Writes a message like a user who reads the page: if the message may not have been sent, looks for it, and sends it again. */
   async say(text: string, timeout: number): Promise<void> {
     const doubt = this.page.locator('#composer-error:not(:empty)');
     await this.write(text);
@@ -78,13 +78,13 @@ export class Tab {
     await this.member(username).waitFor({ state: 'detached' });
   }
 
-  /** @param timeout where it may have to wait for the next attempt to connect */
+  /** @param timeout milliseconds, if the page may have to wait for the next attempt to connect */
   async connected(timeout?: number): Promise<void> {
     const lamp = this.page.getByText('Connected', { exact: true });
     await lamp.waitFor({ state: 'attached', ...(timeout ? { timeout } : {}) });
   }
 
-  /** Until everything has come that the server had sent so far: a page that is looked at again asks for a sign of life. */
+  /** Resolves when the page has received all frames that the server has sent so far: a page that becomes visible sends a ping. */
   async caughtUp(): Promise<void> {
     if (!this.socket || this.socket.isClosed()) throw new Error('This tab has no socket.');
     const answered = this.socket.waitForEvent('framereceived', ({ payload }) => String(payload).includes('"ping"'));
@@ -92,7 +92,7 @@ export class Tab {
     await answered;
   }
 
-  /** The present socket, once it is closed. */
+  /** Resolves when the present socket is closed. */
   async closed(): Promise<void> {
     if (this.socket && !this.socket.isClosed()) await this.socket.waitForEvent('close');
   }

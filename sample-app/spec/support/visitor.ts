@@ -14,7 +14,7 @@ interface Waiting {
 
 const DEADLINE = 60_000;
 
-/** A user without a browser: logs in by HTTP and talks over a real WebSocket. Remembers all that it was told. */
+/** A user without a browser: logs in by HTTP and uses a real WebSocket. Remembers all received frames. */
 export class Visitor {
   readonly heard: string[] = [];
   /** The code with which the present socket is closed. */

@@ -6,7 +6,7 @@ import { Tab } from './tab.js';
 
 const DEADLINE = 20_000;
 
-/** People with browsers. Each has cookies of their own; all is closed when they leave, and others may come. */
+/** Users with browsers. Each has cookies of their own; all browsers are closed when they leave, and others may come. */
 export class Visitors {
   private readonly tabs: Tab[] = [];
   private readonly contexts: BrowserContext[] = [];
@@ -37,7 +37,7 @@ export class Visitors {
     return tab;
   }
 
-  /** What the pages met so far: breaches of their security policy as well. */
+  /** The errors of the pages so far, including violations of their security policy. */
   unexpectedErrors(): string[] {
     return this.tabs.flatMap(({ errors }) => errors).filter((text) => !expectedError.test(text));
   }
@@ -53,10 +53,10 @@ export class Visitors {
   }
 }
 
-/** What a browser says where a network is gone, and where nobody is logged in any more. */
+/** The errors that a browser prints if the network is lost, or if no user is logged in any longer. */
 const expectedError = /ERR_INTERNET_DISCONNECTED|WebSocket connection|status of 401/;
 
-/** The app on a free port, and whoever visits it. */
+/** Starts the app on a free port, and its visitors. */
 export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab' | 'unexpectedErrors' | 'leave'> {
   let chat: Chat | undefined;
   let visitors: Visitors | undefined;

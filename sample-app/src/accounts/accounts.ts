@@ -5,7 +5,7 @@ import { User } from '../entities/user.js';
 import type { Credentials, NewCredentials } from './credentials.js';
 import { Passwords } from './passwords.js';
 
-/** One sentence for both, so that it does not tell which user names exist. */
+/** One sentence for both mistakes, so that it does not reveal which user names exist. */
 export class WrongCredentials extends NotAuthenticated {
   static override readonly code = 'wrong_credentials';
   static override readonly detail = 'The user name or the password is wrong.';
@@ -30,7 +30,7 @@ export class Accounts {
     return user;
   }
 
-  /** Whether there is any. */
+  /** Whether there are any accounts. */
   async exist(): Promise<boolean> {
     return (await this.em.find(User, {}, { fields: ['id'], limit: 1 })).length > 0;
   }

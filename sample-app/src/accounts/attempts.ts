@@ -4,7 +4,10 @@ import { injectable } from 'tsyringe';
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-/** How often one address may try to log in or to sign up, and one account be tried: passwords are not guessed here, and hashing them costs. */
+/**
+ * Limits how often one address may try to log in or to sign up, and how often one account may be tried: this prevents guessing of
+ * passwords, and hashing is expensive.
+ */
 @injectable()
 export class Attempts {
   private readonly logInsOfAccount: Throttle;
@@ -23,7 +26,7 @@ export class Attempts {
   }
 
   /**
-   * Counts before the password is looked at, whether or not the account exists; one that succeeds does not count.
+   * Counts the attempt before the password is checked, whether or not the account exists. A successful attempt does not count.
    *
    * @throws Throttled
    */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hash, verify } from '@node-rs/argon2';
 
-/** What a hash costs who computes it, and who guesses. */
+/** The cost of a hash, for this application and for an attacker who guesses passwords. */
 export interface PasswordCost {
   /** In KiB. */
   readonly memoryCost: number;
@@ -9,11 +9,11 @@ export interface PasswordCost {
   readonly parallelism: number;
 }
 
-/** The least that OWASP advises for argon2id, which is the package's default algorithm. */
+/** The minimum that OWASP advises for argon2id, which is the package's default algorithm. */
 const advised: PasswordCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 export class Passwords {
-  /** No user's hash: to be compared with where there is no user, so that both answers take the same time. */
+  /** A hash of no user. It is compared if the user does not exist, so that both answers take the same time. */
   private readonly decoy: Promise<string>;
 
   constructor(private readonly cost = advised) {

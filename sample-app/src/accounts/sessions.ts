@@ -16,7 +16,7 @@ declare module 'signalbox' {
   }
 }
 
-/** Whose it is. */
+/** The session's user. */
 export interface LiveSession extends Authentication {
   readonly user: User;
 }
@@ -26,7 +26,7 @@ export interface OpenedSession {
   readonly expiresAt: Date;
 }
 
-/** Who is logged in, for sockets and for HTTP: what the token in the cookie of a browser stands for. */
+/** Finds the user for the token in a browser's cookie, for sockets and for HTTP. */
 @injectable()
 export class Sessions implements SessionStore {
   constructor(
@@ -52,7 +52,7 @@ export class Sessions implements SessionStore {
     return { userId: String(user.id), sessionId: id, expiresAt, user };
   }
 
-  /** By the unit of work, which reports the change: the sockets of the session are closed. */
+  /** Deletes the session through the unit of work, which reports the change: the sockets of the session are closed. */
   async close(token: string): Promise<void> {
     const session = await this.em.findOne(Session, idOf(token));
     if (session) await this.em.remove(session).flush();

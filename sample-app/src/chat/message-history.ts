@@ -7,7 +7,7 @@ import { MessageSerializer } from './message-serializer.js';
 
 export type MessageView = ViewOf<typeof MessageSerializer>;
 
-/** The newest messages of a room as they are shown, oldest first. */
+/** The newest messages of a room, in the order in which the page shows them: the oldest first. */
 @injectable()
 export class MessageHistory {
   constructor(private readonly em: EntityManager) {}

@@ -10,7 +10,7 @@ export class MessageSerializer extends ModelSerializer(Message, {
   nested: { user: UserSerializer },
   computed: ['createdAtFormatted'],
 }) {
-  /** `21-11-2025 07:42:00`, in UTC: for clients that show times as they come. */
+  /** `21-11-2025 07:42:00`, in UTC: for clients that show times unchanged. */
   createdAtFormatted({ createdAt }: Message): string {
     const [date = '', time = ''] = createdAt.toISOString().split(/[T.]/);
     return `${date.split('-').reverse().join('-')} ${time}`;

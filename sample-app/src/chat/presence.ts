@@ -7,9 +7,9 @@ import { User } from '../entities/user.js';
 import { Visit } from '../entities/visit.js';
 import { roomsVisibleTo } from './visible-rooms.js';
 
-/** Milliseconds after which visits end whose process has given no sign of life. Clocks of machines must differ by less. */
+/** Milliseconds after which the visits of a process without a heartbeat end. The clocks of machines must differ by less. */
 const LEASE = 30_000;
-/** Milliseconds between two signs of life. */
+/** Milliseconds between two heartbeats. */
 const BEAT = 10_000;
 
 /** A user in a room, as far as this process knows. */
@@ -20,9 +20,9 @@ interface LocalVisit {
 }
 
 /**
- * Who is in which room: a user is, from the first connection that enters to the last one that leaves, whichever process they are
- * in. Each process counts its own connections, and writes down who visits which room through it. `Room.currentUsers`, which
- * everybody in the room observes, lists the users who have a visit.
+ * Keeps the users of each room. A user is in a room from the first connection that enters to the last one that leaves, in any
+ * process. Each process counts its own connections, and writes a row for each user and room that is visited through it.
+ * `Room.currentUsers`, which all users in the room observe, lists the users who have a visit.
  */
 @injectable()
 export class Presence {
@@ -38,7 +38,7 @@ export class Presence {
     private readonly logger: Logger,
   ) {}
 
-  /** After a crash the rooms still list those who were inside. */
+  /** After a crash the rooms still list the users who were inside. */
   async start(): Promise<void> {
     await this.endExpired();
     this.beatLater();
@@ -53,7 +53,7 @@ export class Presence {
     await Promise.all(this.writes.values());
   }
 
-  /** @param connection entering or leaving twice is no different from once */
+  /** @param connection the same connection may enter or leave twice; only the first time counts */
   async enter(room: number, user: number, connection: object): Promise<void> {
     const key = keyOf(room, user);
     const visit = this.visits.get(key) ?? { room, user, connections: new Set() };
@@ -70,13 +70,13 @@ export class Presence {
     await this.settle(room, user);
   }
 
-  /** A user who may no longer be in a room is not in it, with however many connections to whichever processes. */
+  /** Removes a user who may no longer be in a room, with all connections in all processes. */
   async expel(room: number, user: number): Promise<void> {
     this.visits.delete(keyOf(room, user));
     await this.update(room, (em) => em.nativeDelete(Visit, { room, user }));
   }
 
-  /** Gives a sign of life, and ends the visits of processes that gave none. Called every 10 seconds. */
+  /** Writes a heartbeat, and ends the visits of processes without one. Called every 10 seconds. */
   async beat(): Promise<void> {
     try {
       await this.renew();
@@ -86,7 +86,7 @@ export class Presence {
     }
   }
 
-  /** Writes down whether this process has connections of the user in the room. */
+  /** Stores whether this process has connections of the user in the room. */
   private settle(room: number, user: number): Promise<void> {
     return this.update(room, async (em) => {
       const key = keyOf(room, user);
@@ -100,8 +100,8 @@ export class Presence {
   }
 
   /**
-   * Changes the visits of a room, and lists the users who visit it then. One after the other: by the lock in all processes, and by the
-   * queue in this one, where the waiting would hold connections of the pool.
+   * Changes the visits of a room, and then lists the users who visit it. Updates run one after the other: by the lock in all
+   * processes, and by the queue in this one, because waiting for the lock would hold connections of the pool.
    */
   private update(roomId: number, change: (em: EntityManager) => Promise<unknown>): Promise<void> {
     const before = this.writes.get(roomId) ?? Promise.resolve();
@@ -133,11 +133,11 @@ export class Presence {
     const expiresAt = this.expiry();
     const renewed = await this.em.fork().nativeUpdate(Visit, { process: this.process }, { expiresAt });
     if (renewed >= this.visits.size) return;
-    // Another process has ended them: it expelled a user, or this one gave no sign of life for too long.
+    // Another process has ended the visits: it expelled a user, or this process wrote no heartbeat for too long.
     await Promise.all([...this.visits.values()].map(({ room, user }) => this.settle(room, user)));
   }
 
-  /** Those of processes that were killed. */
+  /** Ends the visits of processes that were killed. */
   private async endExpired(): Promise<void> {
     const expired = await this.em.fork().find(Visit, { expiresAt: { $lte: this.clock.now() } });
     const rooms = new Set(expired.map(({ room }) => room.id));

@@ -45,7 +45,7 @@ interface UserKey {
   readonly user: number;
 }
 
-/** The chat: rooms, who is in them, and what is said. One instance serves one connection. */
+/** The chat: rooms, their users and their messages. One instance serves one connection. */
 @Consumer()
 @Permissions(IsAuthenticated)
 export class RoomConsumer extends mix(
@@ -66,7 +66,7 @@ export class RoomConsumer extends mix(
     super();
   }
 
-  /** Subscribes to the list of the room's users as well: the reply has it, and every change of it is an event. */
+  /** Subscribes to the list of the room's users too: the reply contains it, and every change of it is an event. */
   @DetailAction({ status: 201, reply: RoomUsersSerializer })
   async joinRoom(room: Room, context: ActionContext) {
     await this.subscribe(this.onUsers, { room: room.id }, context);
@@ -85,7 +85,7 @@ export class RoomConsumer extends mix(
     if (this.joined === room.id) await this.leave();
   }
 
-  /** In a transaction, which is committed before the reply is sent and the room is told. */
+  /** Runs in a transaction, which is committed before the reply and the events are sent. */
   @Action({ status: 201, atomic: true, reply: MessageSerializer })
   async createMessage({ text }: CreateMessage, _context: ActionContext) {
     const message = this.em.create(Message, {
@@ -97,7 +97,7 @@ export class RoomConsumer extends mix(
     return reply(message, { serializer: MessageSerializer });
   }
 
-  /** Told to everybody inside; to the new member it is a new room in the lobby. */
+  /** All users inside get an event; for the new member it is a new room in the lobby. */
   @DetailAction({ reply: RoomUsersSerializer })
   async addMember(room: Room, { username }: MemberName, _context: ActionContext) {
     room.members.add(await this.memberNamed(username, room));
@@ -105,7 +105,7 @@ export class RoomConsumer extends mix(
     return reply(room, { serializer: RoomUsersSerializer });
   }
 
-  /** A user who is inside hears no more of the room from here on, in all tabs. */
+  /** From here on, a user who is inside receives no events of the room, in any tab. */
   @DetailAction({ reply: RoomUsersSerializer })
   async removeMember(room: Room, { username }: MemberName, _context: ActionContext) {
     const member = await this.memberNamed(username, room);
@@ -127,7 +127,7 @@ export class RoomConsumer extends mix(
     await this.unsubscribe(this.onMessage, { room: room.id });
   }
 
-  /** What the lobby shows: every room that this user may know of, as it is opened, entered and left. */
+  /** Follows the rooms of the lobby: every room that this user may see, when it is opened, entered and left. */
   @Action({ status: 201 })
   async subscribeToRooms(context: ActionContext) {
     await this.subscribe(this.onRoom, { user: this.user.id }, context);
@@ -148,7 +148,7 @@ export class RoomConsumer extends mix(
     yield `room-${room}`;
   }
 
-  /** A user who may not know of the room any more is sent one error, and no event from then on. */
+  /** A user who may no longer see the room gets one error, and no event from then on. */
   @RevokedBy('onMessage', () => Room)
   @RevokedBy('onUsers', () => Room)
   protected *subscribersOf({ id, isPrivate }: Room) {
@@ -175,7 +175,7 @@ export class RoomConsumer extends mix(
     await subscription.send(event);
   }
 
-  /** So that a private room comes into the lobby of a new member, and leaves that of a former one. */
+  /** A private room enters the lobby of a new member, and leaves the lobby of a former one. */
   @GroupsForSignal('onRoom')
   protected *groupsOfSummary({ isPrivate, members }: Room) {
     if (!isPrivate) yield 'everybody';
@@ -188,7 +188,7 @@ export class RoomConsumer extends mix(
     yield `user-${user}`;
   }
 
-  /** Asked by every action that names a room: one that the user may not know of is a 404. */
+  /** Used by every action that names a room: a room that the user may not see is a 404. */
   protected override getQuery() {
     return roomsVisibleTo(this.user);
   }
@@ -197,7 +197,7 @@ export class RoomConsumer extends mix(
     return action === 'list' ? RoomSummarySerializer : RoomSerializer;
   }
 
-  /** The user who opens a room is its host, whatever the client says. */
+  /** The user who opens a room is its host, whatever data the client sends. */
   protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
     const host = this.em.getReference(User, this.user.id);
     return super.performCreate(serializer, { ...data, host, members: [host] }, context);
@@ -207,7 +207,7 @@ export class RoomConsumer extends mix(
     await this.leave();
   }
 
-  /** Asked again for every message: a member may have been removed since joining. */
+  /** Checked again for every message: a member may have been removed since joining. */
   private async roomInside(): Promise<Room> {
     if (this.joined === undefined) throw new NotInRoom();
     const room = await this.em.findOne(Room, { $and: [{ id: this.joined }, this.getQuery()] });

@@ -6,7 +6,7 @@ import { UserSerializer } from './user-serializer.js';
 
 const SHOWN_MESSAGES = 100;
 
-/** A room from the inside, with what was said last in it. */
+/** A room as users inside see it, with its last messages. */
 @injectable()
 export class RoomSerializer extends ModelSerializer(Room, {
   fields: ['id', 'name', 'host', 'isPrivate', 'members', 'currentUsers'],

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import { type Settings, StartError } from '../settings.js';
 
-/** Milliseconds between two questions whether a process wants clients. Far below the DRAIN_DELAY of the processes. */
+/** Milliseconds between two requests of `/readyz`. Far below the DRAIN_DELAY of the processes. */
 const INTERVAL = 200;
 /** Milliseconds that a process has for its answer. */
 const PATIENCE = 2_000;
@@ -17,15 +17,15 @@ export interface Backend {
 }
 
 /**
- * One address for several processes: each request and each socket goes to the next one that says on /readyz that it wants
- * clients. Nothing ties a client to a process. It stands for nginx and its like, which do all of this and more.
+ * One address for several processes: each request and each socket goes to the next process that wants clients, as its /readyz
+ * says. No client is tied to a process. It represents nginx and similar programs, which do all of this and more.
  */
 export class Balancer {
   private readonly backends = new Map<string, Backend>();
   private readonly server = createServer();
   private readonly turns = { requests: 0, sockets: 0 };
 
-  /** @param say told which process gets clients, and which socket went where */
+  /** @param say called when a process gets clients, and when a socket is assigned to a process */
   constructor(private readonly say: (line: string) => void) {}
 
   /** @returns the port */
@@ -39,7 +39,7 @@ export class Balancer {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** Instead of the one of the same name. Resolves once it wants clients, or has been replaced itself. */
+  /** Replaces the process of the same name. Resolves when the new one wants clients, or has been replaced itself. */
   async add(name: string, port: number): Promise<void> {
     const backend = { name, port, isReady: false };
     this.backends.set(name, backend);
@@ -71,7 +71,7 @@ export class Balancer {
   private forward(incoming: IncomingMessage, response: ServerResponse): void {
     const backend = this.next('requests');
     if (!backend) return void response.writeHead(503, { 'retry-after': '1' }).end('No process is ready.\n');
-    // It changes nothing, so that another process may be asked instead of one that has just died.
+    // The request changes nothing, so that another process may answer it instead of one that has just died.
     const isRead = incoming.method === 'GET' || incoming.method === 'HEAD';
     const outgoing = requestTo(backend, incoming);
     outgoing.on('response', (answer) => {
@@ -104,7 +104,7 @@ export class Balancer {
       other.write(head);
       pipeline(socket, other, socket, () => undefined);
     });
-    // A refusal.
+    // The process refuses the upgrade.
     outgoing.on('response', (answer) => {
       socket.write(headOf(answer));
       pipeline(answer, socket, () => undefined);
@@ -128,7 +128,7 @@ async function isReadyAt(port: number): Promise<boolean> {
   }
 }
 
-/** What a client says of itself is replaced by what is known of it. */
+/** Headers that a client could forge are replaced by the known facts. */
 function requestTo(
   { port }: Backend,
   { method, url, headers, socket }: IncomingMessage,
@@ -143,7 +143,7 @@ function requestTo(
   return request({ host: '127.0.0.1', port, method, path: url, headers: sent, agent: false });
 }
 
-/** Without what concerns one connection only. */
+/** Removes the headers that belong to one connection only. */
 function endToEnd({ connection, 'keep-alive': _, 'transfer-encoding': __, ...headers }: OutgoingHttpHeaders) {
   return headers;
 }

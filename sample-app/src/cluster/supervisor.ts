@@ -8,13 +8,13 @@ import { Balancer } from './balancer.js';
 import { startPrivateDatabase } from './private-database.js';
 
 /**
- * `npm run example:cluster`: two processes of the chat on one database, a worker that only writes, and a balancer in front. It
- * replaces the processes of the chat one by one when it is asked to, and starts one again that has ended by itself.
+ * `npm run example:cluster`: two processes of the chat on one database, a worker that only writes, and a balancer in front. On
+ * request it replaces the processes of the chat one by one, and it restarts a process that has ended by itself.
  */
 
 /** Milliseconds after which a process that does not stop is killed. It ends itself after 10 000. */
 const TIME_TO_STOP = 15_000;
-/** Milliseconds until a process is started again that has ended by itself. */
+/** Milliseconds until a process that has ended by itself is started again. */
 const TIME_TO_REVIVE = 1_000;
 const APPS = ['app 1', 'app 2'];
 const packageFolder = resolve(import.meta.dirname, '../../..');
@@ -24,7 +24,7 @@ const children = new Map<string, ChildProcess>();
 const leaving = new WeakSet<ChildProcess>();
 const stopping = new AbortController();
 
-/** A process whose lines bear its name. It also stops when this one is killed: then their channel closes. */
+/** A process whose output lines begin with its name. It also stops when this one is killed: then their channel closes. */
 function run(name: string, program: string, env: Readonly<Record<string, string>>): ChildProcess {
   const child = fork(resolve(import.meta.dirname, program), {
     cwd: packageFolder,
@@ -36,7 +36,7 @@ function run(name: string, program: string, env: Readonly<Record<string, string>
     if (!input) continue;
     createInterface({ input }).on('line', (line) => {
       child.emit('line', line);
-      // The address to open is that of the balancer.
+      // The balancer has the address to open.
       print(`${name} | ${line.replace(/^(Listening)\. Open (\S+) .*/, '$1 on $2')}`);
     });
   }
@@ -58,7 +58,7 @@ function startWorker(databaseUrl: string): void {
   startAgain('worker', worker, () => startWorker(databaseUrl));
 }
 
-/** Resolves once the balancer gives it clients. */
+/** Resolves when the balancer gives it clients. */
 async function startApp(name: string, databaseUrl: string): Promise<void> {
   const app = run(name, '../main.js', {
     DATABASE_URL: databaseUrl,
@@ -85,7 +85,7 @@ function portOf(app: ChildProcess, name: string): Promise<number> {
 
 let replacing: Promise<void> | undefined;
 
-/** One after the other, so that one of them is there for the clients at any time. */
+/** Replaces one after the other, so that one of them serves the clients at any time. */
 function replaceApps(databaseUrl: string): void {
   if (replacing || stopping.signal.aborted) return;
   replacing = replaceEach(databaseUrl)

@@ -12,13 +12,13 @@ import { print } from '../print.js';
 import { readSettings } from '../settings.js';
 
 /**
- * A process that only writes: no routes, no consumers, no sockets. It says the time in a room of its own, and everybody who is
- * there hears it, whichever process they are connected to.
+ * A process that only writes: no routes, no consumers, no sockets. It writes the time into a room of its own, and all users in
+ * that room receive it, whichever process they are connected to.
  */
 
 /** Milliseconds between two messages. */
 const INTERVAL = 5_000;
-/** Of the user that writes, and of the room. No user can choose it: it has a space. */
+/** The name of the user that writes, and of the room. No user can choose it: it has a space. */
 const NAME = 'Station clock';
 
 async function tellTime(em: EntityManager): Promise<void> {
@@ -43,7 +43,7 @@ if (process.connected === false) stopping.abort();
 
 const database = await openDatabase(readSettings(process.env));
 await migrate(database);
-// From here on, the clients of all processes are sent events of what this process commits.
+// From here on, the clients of all processes receive events for the commits of this process.
 const changes = await writeChangeLog({ orm: database.orm });
 print(`The time is told in the room "${NAME}"`);
 while (!stopping.signal.aborted) {

@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { StartError } from '../settings.js';
 import { identifyProcess, isRunning, type ProcessIdentity } from './process-identity.js';
 
-/** Between the creation of a lock file and its content: longer than a write takes, shorter than a person's patience. */
+/**
+ * Milliseconds in which a lock file gets its content after its creation: longer than a write takes, and shorter than a user would
+ * wait.
+ */
 const TIME_TO_WRITE = 2_000;
 
 /**
- * Keeps a second process out of a folder: PGlite has no lock of its own, and two processes would destroy its files.
- * It holds on one machine and within one container; it does not hold between machines which share a disk.
+ * Keeps a second process out of a folder: PGlite has no lock of its own, and two processes would destroy its files. The lock
+ * holds on one machine and within one container, but not between machines that share a disk.
  */
 export class FolderLock {
   private constructor(private readonly path: string) {}

@@ -12,7 +12,7 @@ import { FolderLock } from './folder-lock.js';
 
 export interface Database {
   readonly orm: MikroORM;
-  /** Whether further processes may use it. The embedded one belongs to this process. */
+  /** Whether further processes may use it. The embedded database belongs to this process. */
   readonly isShared: boolean;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ const common = {
   schemaGenerator: { ignoreSchema: ['signalbox'] },
 };
 
-/** DATABASE_URL moves the app to a PostgreSQL server; without it an embedded one keeps its files in the folder. */
+/** DATABASE_URL makes the app use a PostgreSQL server; without it, an embedded database keeps its files in the folder. */
 export async function openDatabase({ databaseUrl, dataFolder }: Settings): Promise<Database> {
   if (databaseUrl) return openServer(databaseUrl);
   const lock = FolderLock.acquire(dataFolder);
@@ -41,7 +41,7 @@ export async function openDatabase({ databaseUrl, dataFolder }: Settings): Promi
   }
 }
 
-/** The ORM of the same database, not connected: for what only asks which entities and settings there are. */
+/** The ORM of the same database, not connected: for callers that only need its entities and settings. */
 export function createOrm({ databaseUrl, dataFolder }: Settings): Promise<MikroORM> {
   return databaseUrl ? ormOfServer(databaseUrl) : ormOfFiles(filesIn(dataFolder));
 }
@@ -60,7 +60,7 @@ export async function openEmbedded(dbName: string, onClose: () => void = () => u
   return { orm, isShared: false, close: () => orm.close().finally(onClose) };
 }
 
-/** Only the driver in use is imported: the embedded one brings PostgreSQL itself along. */
+/** Only the driver in use is imported, because the embedded one includes PostgreSQL itself. */
 async function ormOfServer(clientUrl: string): Promise<MikroORM> {
   const { pathname } = URL.parse(clientUrl) ?? {};
   if (!pathname || pathname === '/') {
@@ -86,21 +86,21 @@ async function ormOfFiles(dbName: string): Promise<MikroORM> {
   return MikroORM.init({ ...common, driver: PgliteDriver, dbName, driverOptions });
 }
 
-/** PGlite looks for the same file. It is written near the end, so that a first start which was cut off is begun again. */
+/** PGlite looks for the same file. It is written near the end, so that an interrupted first start begins again. */
 function isComplete(folder: string): boolean {
   return existsSync(join(folder, 'PG_VERSION'));
 }
 
 /**
- * The files of an empty database. PGlite loads them at its first start; to make them would take it three times as long and twice
- * the memory. They are read when it asks for them: an ORM that does not connect needs none.
+ * The files of an empty database. PGlite loads them at its first start; making them would take three times the time and twice the
+ * memory. They are read when PGlite needs them: an ORM that does not connect needs none.
  */
 function unpacked(archive: () => Promise<Blob>): Pick<Blob, 'type' | 'arrayBuffer'> {
   const arrayBuffer = async () => {
     const files = await promisify(gunzip)(await (await archive()).arrayBuffer());
     return new Uint8Array(files).buffer;
   };
-  // MikroORM copies its options, and the copy of a real Blob is none. PGlite asks for these two members.
+  // MikroORM copies its options, and the copy of a real Blob is not a Blob. PGlite needs these two members.
   return { type: 'application/x-tar', arrayBuffer };
 }
 
@@ -108,7 +108,7 @@ function filesIn(dataFolder: string): string {
   return join(dataFolder, 'pglite');
 }
 
-/** MikroORM would connect with the first query; whether that works is to be told here and now. */
+/** MikroORM would connect with the first query; this shows at once whether that works. */
 async function checkOpened(orm: MikroORM, remedy: string): Promise<void> {
   const reason = await orm.connect().then(
     () => reasonOf(orm),
@@ -124,13 +124,13 @@ async function reasonOf(orm: MikroORM): Promise<string | undefined> {
   return check.ok ? undefined : check.reason;
 }
 
-/** The names of the migrations which were new to this database. */
+/** The names of the migrations that were new to this database. */
 export async function migrate({ orm, isShared }: Database): Promise<string[]> {
   const applied = isShared ? await migrateInTurn(orm) : await orm.migrator.up();
   return applied.map(({ name }) => name);
 }
 
-/** MikroORM takes no lock around its migrations, and processes may start at once. The lock ends with its transaction. */
+/** MikroORM takes no lock around its migrations, and processes may start at the same time. The lock ends with its transaction. */
 function migrateInTurn(orm: MikroORM): Promise<MigrationInfo[]> {
   return orm.em.fork().transactional(async (em) => {
     const lock = `select pg_advisory_xact_lock(${MIGRATION_LOCK})`;

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-/** A pid is given again after its process ended; together with the time of its start it is not. */
+/** A pid may be reused after its process ended; together with the time of its start it is unique. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Boot and clock tick of the start where /proc tells them, else null. */
+  /** The boot and the clock tick of the start if /proc shows them, else null. */
   readonly startedAt: string | null;
 }
 
@@ -32,7 +32,7 @@ function readStatus(pid: number): { startedAt: string; isZombie: boolean } | und
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in parentheses, which may hold spaces and parentheses itself.
+    // The second field is the program's name in parentheses, which may contain spaces and parentheses itself.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return { startedAt: `${boot}/${fields[19]}`, isZombie: fields[0] === 'Z' || fields[0] === 'X' };
   } catch {

@@ -16,7 +16,7 @@ export class Room {
   @ManyToOne(() => User)
   host!: Rel<User>;
 
-  /** Whether its members only may know of it; its host is one of them. */
+  /** Whether only its members may see it; its host is one of them. */
   @Property({ type: 'boolean', default: false })
   isPrivate: Opt<boolean> = false;
 

@@ -4,7 +4,7 @@ import { User } from './user.js';
 
 @Entity()
 export class Session {
-  /** The SHA-256 of the cookie's token: who reads this table cannot log in with it. */
+  /** The SHA-256 of the cookie's token: a reader of this table cannot log in with it. */
   @PrimaryKey({ type: 'string', length: 64 })
   id!: string;
 

@@ -3,7 +3,7 @@ import { Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/l
 import { Room } from './room.js';
 import { User } from './user.js';
 
-/** A user is in a room, with connections to this process. `Presence` makes `Room.currentUsers` of it. */
+/** A user is in a room, with connections to this process. `Presence` derives `Room.currentUsers` from it. */
 @Entity()
 export class Visit {
   @PrimaryKey({ type: 'uuid' })
@@ -15,7 +15,7 @@ export class Visit {
   @ManyToOne(() => User, { primary: true, deleteRule: 'cascade' })
   user!: Rel<User>;
 
-  /** Put off by the process as long as it lives. */
+  /** The process extends it as long as it lives. */
   @Property({ type: 'datetime', index: true })
   expiresAt!: Date;
 }

@@ -8,7 +8,7 @@ import type { User } from '../entities/user.js';
 import { readBody } from './read-body.js';
 
 export interface AccountServices {
-  /** Knows who asks, through proxies too. */
+  /** Finds the client's address and host, also behind proxies. */
   readonly app: Pick<App, 'clientOf'>;
   readonly accounts: Accounts;
   readonly attempts: Attempts;
@@ -57,7 +57,7 @@ export function accountRoutes(server: FastifyInstance, services: AccountServices
     });
   }
 
-  /** That of the browser: no tab of it goes on as who it was. */
+  /** Ends the browser's session: no tab of it stays connected as the former user. */
   async function closeSession({ cookies }: FastifyRequest): Promise<void> {
     await sessions.close(cookies[SESSION_COOKIE] ?? '');
   }

@@ -10,7 +10,7 @@ import { refuseForeignOrigin } from './same-origin.js';
 import { securityHeaders } from './security-headers.js';
 
 export interface HttpServices extends AccountServices {
-  /** Answers health checks and, in development, the pages of the explorer too. */
+  /** Also answers health checks and, in development, the pages of the explorer. */
   readonly app: Pick<App, 'answer' | 'clientOf'>;
   readonly em: EntityManager;
   readonly logger: Logger;
@@ -21,7 +21,7 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
     bodyLimit: 4096,
     requestTimeout: 30_000,
     forceCloseConnections: true,
-    // How often Node.js looks for requests that take too long.
+    // Milliseconds between two checks of Node.js for requests that take too long.
     http: { connectionsCheckingInterval: 2_000 },
   });
   await server.register(fastifyCookie);
@@ -44,7 +44,7 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
   return server;
 }
 
-/** The client's own errors are sent to it, all others go to the log; never what was sent. */
+/** The client's own errors are sent to it; all others are logged, and their texts are never sent. */
 function sendError(error: FastifyError | ApiError, reply: FastifyReply, logger: Logger): FastifyReply {
   if (error instanceof ApiError) {
     const { status, errors, code, retryAfter } = error;

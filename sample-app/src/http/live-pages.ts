@@ -4,23 +4,23 @@ import { resolve } from 'node:path';
 
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
-/** `npm run dev` sets it, for the build and for the app. In production there is nothing of what follows. */
+/** `npm run dev` sets it, for the build and for the app. In production the code below does nothing. */
 const isDev = process.env.LIVE_PAGES === '1';
 
 const tabs = new Set<ServerResponse>();
 let version = randomUUID();
 
-/** Reloads the open tabs of a developer: when the app has started anew, and when `npm run dev` has built the pages. */
+/** Reloads the open tabs of a developer when the app has restarted, and when `npm run dev` has built the pages. */
 export const livePages = {
-  /** What the script of each page has besides its own. */
+  /** Scripts that each page includes besides its own. */
   scripts: isDev ? [resolve(packageFolder, 'page/live-pages.ts')] : [],
 
-  /** Answers what `page/live-pages.ts` listens to. Returns whether the request was that one. */
+  /** Answers the request of `page/live-pages.ts`. Returns whether the request was that one. */
   answer({ url }: IncomingMessage, response: ServerResponse): boolean {
     if (!isDev || url !== '/dev/version') return false;
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     tabs.add(response.once('close', () => tabs.delete(response)));
-    // Milliseconds until a tab asks again whose app is gone.
+    // Milliseconds until a tab asks again after the app has ended.
     response.write(`retry: 250\n`);
     tell(response);
     return true;

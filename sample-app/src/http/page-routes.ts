@@ -7,7 +7,7 @@ import { SESSION_COOKIE, type Sessions } from '../accounts/sessions.js';
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
 const pages = resolve(packageFolder, 'page');
-/** Styles and pictures lie beside the sources of the page, its bundled scripts in dist. */
+/** Styles and images are beside the sources of the page, its bundled scripts in dist. */
 const assets = [pages, resolve(packageFolder, 'dist/page')];
 const isAsset = /\.(css|js|js\.map|svg)$/;
 

@@ -8,7 +8,7 @@ export class ForeignOrigin extends PermissionDenied {
 
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/** Browsers say where a request comes from. A client that says nothing is no browser, so it holds no user's cookies. */
+/** Browsers send the origin of a request. A client without one is not a browser, so it has no user's cookies. */
 export function refuseForeignOrigin({ method, headers, raw }: FastifyRequest, app: Pick<App, 'clientOf'>): void {
   if (safeMethods.has(method)) return;
   const site = headers['sec-fetch-site'];

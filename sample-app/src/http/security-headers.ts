@@ -1,4 +1,4 @@
-/** Everything a page uses is its own: no inline script or style, nothing from elsewhere, no framing. */
+/** A page may only use its own files: no inline script or style, no other origin, no framing. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",

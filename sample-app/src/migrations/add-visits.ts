@@ -11,7 +11,7 @@ export class AddVisits extends Migration {
         primary key ("process", "room_id", "user_id")
       )`);
     this.addSql('create index "visit_expires_at_index" on "visit" ("expires_at")');
-    // Listed by processes that kept no visits.
+    // These rows were written by processes without visits.
     this.addSql('delete from "room_current_users"');
   }
 

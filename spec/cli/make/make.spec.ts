@@ -49,7 +49,7 @@ Registered in src/migrations/migrations.ts
     expect(await read('src/entities/entities.ts')).to.equal(`import { Task } from './task.js';
 import { ToDoItem } from './to-do-item.js';
 
-/** What MikroORM is told of. \`signalbox make:model\` adds to it. */
+/** The entities that MikroORM knows. \`signalbox make:model\` adds to them. */
 export const entities = [Task, ToDoItem];
 `);
     expect(await read('src/migrations/migrations.ts')).to.contain(

@@ -4,7 +4,7 @@ import { element, find } from './dom.js';
 
 const client = createClient<Api>(`${location.origin.replace('http', 'ws')}/ws/`);
 
-/** Every task, kept up to date by the events of the subscription; listed again after a lost connection. */
+/** All tasks, which the events of the subscription keep up to date; listed again after a lost connection. */
 const tasks = live(client.tasks.$on('onTask', 'subscribeToTasks', {}), { list: () => client.tasks.list() });
 
 const list = find('#tasks', HTMLUListElement);

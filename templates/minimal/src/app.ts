@@ -5,7 +5,7 @@ import { createOrm } from './database/open-database.js';
 import { readSettings } from './settings.js';
 import { TaskConsumer } from './tasks/task-consumer.js';
 
-/** Everything that a client may call, and what comes back: `createClient<Api>()` is typed by it. */
+/** The types of everything that a client may call, and of the replies, for `createClient<Api>()`. */
 export type Api = AppApi<ReturnType<typeof createApplication>>;
 
 /** The application: its consumers by path and stream. It is not listening yet. */
@@ -13,7 +13,7 @@ export function createApplication(orm: MikroORM) {
   return createApp({
     orm,
     routes: [path('/ws/', demultiplexer({ tasks: TaskConsumer }))],
-    // In development only: /explorer/ shows and tries everything.
+    // In development only, /explorer/ shows all actions, to try them out.
     explorer: explorer(),
   });
 }

@@ -4,7 +4,7 @@ import { livePages } from './http/live-pages.js';
 
 const packageFolder = resolve(import.meta.dirname, '../..');
 
-// One script for the page. `tsc` checks its types; of the server they are all that the page takes.
+// Makes one script for the page. `tsc` checks its types; the page imports only types of the server.
 await build({
   entryPoints: [resolve(packageFolder, 'page/main.ts')],
   outdir: resolve(packageFolder, 'dist/page'),

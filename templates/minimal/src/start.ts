@@ -27,7 +27,7 @@ export async function start(settings: Settings): Promise<Running> {
     await app.attach(server);
     const address = await listen(server, settings);
     let ending: Promise<void> | undefined;
-    // A stop may cut a drain short, and then both end.
+    // A stop may interrupt a drain; then both end.
     const end = () => {
       ending ??= close(server, database);
       return ending;

@@ -1,4 +1,4 @@
 import { Task } from './task.js';
 
-/** What MikroORM is told of. `signalbox make:model` adds to it. */
+/** The entities that MikroORM knows. `signalbox make:model` adds to them. */
 export const entities = [Task];

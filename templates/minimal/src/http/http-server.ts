@@ -6,7 +6,7 @@ import { livePages } from './live-pages.js';
 
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
-/** Everything that is served: the path, its file and its type. */
+/** All served files: the path, the file and its type. */
 const files: ReadonlyMap<string, readonly [file: string, type: string]> = new Map([
   ['/', ['page/index.html', 'text/html; charset=utf-8']],
   ['/page/style.css', ['page/style.css', 'text/css; charset=utf-8']],
@@ -14,7 +14,10 @@ const files: ReadonlyMap<string, readonly [file: string, type: string]> = new Ma
   ['/page/main.js.map', ['dist/page/main.js.map', 'application/json']],
 ]);
 
-/** The page; `/livez` and `/readyz` for the operator of this process; in development, the explorer. The sockets are attached to the same server. */
+/**
+ * Serves the page, `/livez` and `/readyz` for the operator of this process and, in development, the explorer. The sockets are
+ * attached to the same server.
+ */
 export function createHttpServer(app: Pick<App, 'answer'>): Server {
   return createServer((request, response) => {
     if (app.answer(request, response) || livePages.answer(request, response)) return;

@@ -15,7 +15,7 @@ import {
 import { Task } from '../entities/task.js';
 import { TaskSerializer } from './task-serializer.js';
 
-/** What clients may do with tasks. One instance serves one connection. */
+/** The actions for tasks. One instance serves one connection. */
 @Consumer()
 export class TaskConsumer extends mix(
   ModelConsumer(Task, { serializer: TaskSerializer }),
@@ -30,7 +30,7 @@ export class TaskConsumer extends mix(
     await this.subscribe(this.onTask, {}, context);
   }
 
-  /** Called for each committed change, and for nothing that was rolled back. */
+  /** Called for each committed change, and never for one that was rolled back. */
   @ModelObserver(() => Task, { serializer: TaskSerializer })
   async onTask(event: ModelEvent<TaskSerializer>, subscription: Subscription) {
     await subscription.send(event);
