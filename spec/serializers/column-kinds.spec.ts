@@ -368,7 +368,7 @@ describe('The page of column types', () => {
   });
 
   it('says which types are refused', () => {
-    const [, cell] = /is accepted: (.+?), a domain \|/.exec(page) ?? [];
+    const [, cell] = /column of another type: (.+?), a domain \|/.exec(page) ?? [];
     expect(typesIn(cell)).to.include('money');
     for (const type of typesIn(cell)) expect(columnKind(propOf(type)).refusal, type).to.be.a('string');
   });
