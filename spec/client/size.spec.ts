@@ -36,7 +36,7 @@ describe('What a page loads of the client', function () {
     expect(brotli).to.be.at.most(3_000);
     expect(gzip).to.be.at.most(3_320);
     for (const file of files.filter((name) => name !== '<stdin>'))
-      expect(file).to.match(/^dist\/(client\/[\w-]+|wire\/names)\.js$/);
+      expect(file).to.match(/^dist\/(client\/[\w-]+|wire\/messages)\.js$/);
   });
 
   it('has binary frames only where they are used, for 0.3 kB more', () => {

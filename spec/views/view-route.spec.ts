@@ -14,8 +14,8 @@ describe('route', () => {
   });
 
   it('refuses what is no method, and a path without a slash', () => {
-    expect(() => route('FETCH /rooms' as ViewTarget)).to.throw(ConfigurationError, 'is no method with a path');
-    expect(() => route('GET rooms' as ViewTarget)).to.throw(ConfigurationError, 'is no method with a path');
+    expect(() => route('FETCH /rooms' as ViewTarget)).to.throw(ConfigurationError, 'is not a method with a path');
+    expect(() => route('GET rooms' as ViewTarget)).to.throw(ConfigurationError, 'is not a method with a path');
   });
 });
 
