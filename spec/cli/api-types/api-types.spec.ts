@@ -92,7 +92,7 @@ describe('signalbox api:types', function () {
       const { written: text } = await run(root, '-p', 'sample-app/src/tsconfig.json');
       expect(text).to.contain('readonly createMessage: ActionApi<{ text: string }, ChatCreateMessageReply>;');
       expect(text).to.contain(
-        '      /** What the lobby shows: every room that this user may know of, as it is opened, entered and left. */\n',
+        '      /** Follows the rooms of the lobby: every room that this user may see, when it is opened, entered and left. */\n',
       );
       expect(text).to.not.match(/\bimport\b/);
     });
