@@ -541,7 +541,7 @@ const requests: readonly Bug[] = [
   {
     name: 'an event overtakes the reply of the request that subscribed',
     story: 'The events of a new subscription do not wait for that reply.',
-    plant: { symbol: 'EventDelivery.holdUntilConfirmed', with: leftOut },
+    plant: { symbol: 'EventDelivery.expect', with: given((record, request) => [record, request, false]) },
     caughtBy: ['consumers/event-delivery'],
   },
   {

@@ -416,9 +416,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.connection.send(reply, this.stream, latest);
   }
 
-  answered(request: Request): void {
-    if (!isUnsubscribe(request)) this.services.dispatcher.log.answered(request);
-    else this.services.activity?.request(request, request.label, request.error);
+  answer(request: Request, reply: Reply | undefined): void {
+    const { dispatcher, activity } = this.services;
+    const isAction = !isUnsubscribe(request);
+    if (reply) this.connection.send(reply, this.stream);
+    if (isAction) dispatcher.log.answered(request);
+    else activity?.request(request, request.label, request.error);
   }
 
   abandoned(request: Request): void {
@@ -469,7 +472,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const request = this.requestUnderWay;
     const observer = this.#requireObserver(method);
     const asked = context instanceof ActionContext ? context : this.#ownContext(observer, kwargs, context);
-    return this.own(this.#subscribe(observer, kwargs, asked, request), request);
+    const subscribing = this.#subscribe(observer, kwargs, asked, request);
+    return request ? request.own(subscribing) : this.#noteUnawaited(subscribing);
   }
 
   /** The context in place of a client's request. */
@@ -521,13 +525,13 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const noted = repeated ?? asked;
     if (known) subscriptions.addLater(record, added);
     subscriptions.listen(record, added);
-    if (!known && request) this.#events.holdUntilConfirmed(record, request);
+    this.#events.expect(record, noted, !known && request !== undefined);
     request?.whenAnswered((hasSucceeded) => {
+      if (!known) this.#events.confirm(record, hasSucceeded);
       if (hasSucceeded) return;
       takeBack?.();
       subscriptions.leave(record, added);
     });
-    this.#events.expect(record, noted);
     await this.#begin(record, known ? added : []);
     // Asked after joining the groups, without earlier answers: later changes of the rights cause a recheck.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
@@ -636,10 +640,13 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * Makes a promise of the framework, which the consumer may forget to await, belong to the running request, which then fails with it.
    * Outside of any request an unhandled failure is logged.
    */
-  own<T>(work: Promise<T>, request = this.requestUnderWay): Promise<T> {
-    if (request) return request.own(work);
-    const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
-    owned.expectRejection();
+  own<T>(work: Promise<T>): Promise<T> {
+    return this.requestUnderWay?.own(work) ?? this.#noteUnawaited(work);
+  }
+
+  /** Logs a failure of work outside of any request, unless the consumer awaits it. */
+  #noteUnawaited<T>(work: Promise<T>): Promise<T> {
+    const owned = OwnedPromise.of(work);
     work.catch((error) => setImmediate(() => owned.isAwaited || this.#logUnawaited(error)));
     return owned;
   }

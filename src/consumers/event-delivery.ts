@@ -148,26 +148,24 @@ export class EventDelivery {
     return !this.#isBusy && this.#holds === 0 && this.#queue.length === 0 && this.#unconfirmed.length === 0;
   }
 
-  /** Prepares the checks of a new subscription before its first event. */
-  expect(record: SubscriptionRecord, request: SubscribingRequest): void {
+  /**
+   * Prepares a subscription, before its first event, for what a request asks for.
+   *
+   * @param isUnconfirmed whether its events are kept until `confirm`
+   */
+  expect(record: SubscriptionRecord, request: SubscribingRequest, isUnconfirmed: boolean): void {
+    if (isUnconfirmed) this.#unconfirmed = this.#unconfirmed.concat({ record, kept: [] });
     this.#authorizer.prepare(record, request);
   }
 
-  /** Keeps the events of a new subscription until its request is answered; an error reply drops them. */
-  holdUntilConfirmed(record: SubscriptionRecord, request: Request): void {
-    const unconfirmed: Unconfirmed = { record, kept: [] };
-    this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
-    request.whenAnswered((hasSucceeded) => {
-      if (!this.#isEnded) this.#confirm(unconfirmed, hasSucceeded);
-      this.#drain();
-    });
-  }
-
-  #confirm(unconfirmed: Unconfirmed, hasSucceeded: boolean): void {
-    const { kept } = unconfirmed;
-    this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
+  /** Called when the request of a new subscription was answered: delivers the events kept, or drops them if the reply is an error. */
+  confirm(record: SubscriptionRecord, hasSucceeded: boolean): void {
+    const confirmed = this.#unconfirmed.find((one) => one.record === record);
+    this.#unconfirmed = this.#unconfirmed.filter((one) => one !== confirmed);
+    const kept = confirmed?.kept ?? [];
     if (hasSucceeded) this.#queue.unshift(...kept);
     else for (const { bytes } of kept) this.taken.waitingBytes -= bytes;
+    this.#drain();
   }
 
   /** Makes later events wait for this promise, which never rejects. */

@@ -88,17 +88,21 @@ export class RequestQueue {
   #drain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    for (let next = this.#next(); next; next = this.#next()) this.#begin(next);
+    while (!this.#running) {
+      const [next] = this.#line;
+      if (!next || this.#waitsForOwner()) break;
+      this.#line.shift();
+      this.#begin(next);
+    }
     this.#isDraining = false;
   }
 
-  #next(): Request | QueuedWork | undefined {
-    if (this.#running || this.#line.length === 0) return undefined;
+  /** Whether it is undecided who owns the connection; then the line goes on when it is decided. */
+  #waitsForOwner(): boolean {
     const awaited = this.isEnding ? undefined : this.ownership.settling;
-    if (!awaited) return this.#line.shift();
-    if (awaited !== this.#awaited) void awaited.then(() => runDetached(() => this.#drain()));
+    if (awaited && awaited !== this.#awaited) void awaited.then(() => runDetached(() => this.#drain()));
     this.#awaited = awaited;
-    return undefined;
+    return awaited !== undefined;
   }
 
   #begin(next: Request | QueuedWork): void {

@@ -51,9 +51,10 @@ export interface RequestTarget {
   ): Promise<object | undefined>;
   /** Converts the result of an action into plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
+  /** Sends a part of the reply. */
   send(reply: Reply): void;
-  /** Called when the final reply is sent, or the client has disconnected. */
-  answered(request: Request): void;
+  /** Sends the final reply, unless the client has disconnected, and logs the request. */
+  answer(request: Request, reply: Reply | undefined): void;
   /** Called when the request was answered while its work, which cannot be stopped, continues. */
   abandoned(request: Request): void;
   /** Called when all work of the request has ended. */
@@ -87,8 +88,14 @@ export class OwnedPromise<T> extends Promise<T> {
     return super.then(onFulfilled, onRejected);
   }
 
-  /** Marks its rejection as handled: otherwise Node.js would end the process. */
-  expectRejection(): void {
+  /** Settles like the work. A rejection counts as handled: otherwise Node.js would end the process. */
+  static of<T>(work: Promise<T>): OwnedPromise<T> {
+    const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
+    owned.#expectRejection();
+    return owned;
+  }
+
+  #expectRejection(): void {
     super.then(undefined, () => {});
   }
 }
@@ -319,8 +326,7 @@ export class Request extends ActionContext implements Work, Expiring {
    * if it fails.
    */
   own<T>(work: Promise<T>): Promise<T> {
-    const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
-    owned.expectRejection();
+    const owned = OwnedPromise.of(work);
     this.owned ??= [];
     this.owned.push(owned);
     return owned;
@@ -345,8 +351,7 @@ export class Request extends ActionContext implements Work, Expiring {
     this.isOver = true;
     this.status = reply?.status;
     this.timer?.cancel();
-    if (reply) this.target.send(reply);
-    this.target.answered(this);
+    this.target.answer(this, reply);
     const callbacks = this.#callbacks;
     this.#callbacks = undefined;
     for (const callback of callbacks ?? []) callback(hasSucceeded);

@@ -9,6 +9,7 @@ const nameBytes = 128;
 
 /** Objects that do not count, because others hold them, or because they were counted already. */
 interface Uncounted {
+  /** Asked only for instances of a class. */
   readonly isOther: (object: object) => boolean;
   readonly seen: Set<object>;
 }
@@ -44,10 +45,17 @@ function objectBytesOf(value: object, uncounted: Uncounted | undefined): number 
   }
   if (ArrayBuffer.isView(value)) return objectBytes + value.byteLength;
   if (value instanceof Set || value instanceof Map) return objectBytes + bytesOf([...value], uncounted);
-  if (uncounted?.seen.has(value) || uncounted?.isOther(value)) return 0;
-  uncounted?.seen.add(value);
+  if (uncounted) {
+    if (uncounted.seen.has(value) || (!isPlain(value) && uncounted.isOther(value))) return 0;
+    uncounted.seen.add(value);
+  }
   let bytes = objectBytes;
   for (const name in value)
     bytes += nameBytes + slotBytes + 2 * name.length + bytesOf((value as Record<string, unknown>)[name], uncounted);
   return bytes;
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
