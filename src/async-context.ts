@@ -18,7 +18,11 @@ export const currentWork = new AsyncLocalStorage<Work>();
 const outside = new AsyncResource('signalbox.outside');
 
 /** Runs work outside of the caller's request, transaction and trace: in the async context in which this module was loaded. */
-export const runDetached: <T>(work: () => T) => T = keepsSnapshots() ? AsyncLocalStorage.snapshot() : runInNewScope;
+export const runDetached: <T>(work: () => T) => T = keepsContexts() ? runOutside : runInNewScope;
+
+function runOutside<T>(work: () => T): T {
+  return outside.runInAsyncScope(work);
+}
 
 function runInNewScope<T>(work: () => T): T {
   const scope = outside.runInAsyncScope(() => new AsyncResource('signalbox.detached'));
@@ -26,13 +30,12 @@ function runInNewScope<T>(work: () => T): T {
 }
 
 /**
- * Whether snapshots of async contexts are reliable. Before Node 24, `run` writes into the scope of a snapshot, and the same snapshot inside
- * of it reads what was written.
+ * Whether the context of a resource stays as it was. Before Node 24, `run` writes into the scope of the resource, and the same resource
+ * inside of it reads what was written.
  */
-function keepsSnapshots(): boolean {
+function keepsContexts(): boolean {
   const probe = new AsyncLocalStorage<true>();
-  const snapshot = AsyncLocalStorage.snapshot();
-  const found = snapshot(() => probe.run(true, () => snapshot(() => probe.getStore())));
+  const found = runOutside(() => probe.run(true, () => runOutside(() => probe.getStore())));
   probe.disable();
   return found === undefined;
 }

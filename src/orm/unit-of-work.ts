@@ -88,8 +88,8 @@ export class UnitOfWork {
 
   #runIn<T>(forks: Forks, work: () => T): T {
     return RequestContext.create([], () => {
-      const context = RequestContext.currentRequestContext();
-      if (context) Object.assign(context, { map: forks });
+      const context: { map: Map<string, EntityManager> } | undefined = RequestContext.currentRequestContext();
+      if (context) context.map = forks;
       return work();
     });
   }
