@@ -551,12 +551,12 @@ const requests: readonly Bug[] = [
       symbol: 'RequestQueue',
       with: (original: new (...given: unknown[]) => { release(request: unknown): void }) =>
         class extends original {
-          constructor(start: (request: unknown) => void, quotas: unknown) {
-            const startOnly = (request: unknown): void => {
-              start(request);
+          constructor(consumer: { start(request: unknown): void }, ...others: unknown[]) {
+            const start = (request: unknown): void => {
+              consumer.start(request);
               queueMicrotask(() => this.release(request));
             };
-            super(startOnly, quotas);
+            super({ start }, ...others);
           }
         },
     },

@@ -16,7 +16,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { ConnectionLimiter, TokenBucket } from '#signalbox/server/rate-limit.js';
+import { ConnectionLimiter, Rate, TokenBucket } from '#signalbox/server/rate-limit.js';
 import { networkOf } from '#signalbox/server/trusted-proxies.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
@@ -322,7 +322,7 @@ describe('The limits of messages', () => {
 
 describe('A token bucket', () => {
   it('gives its burst at once, then its rate, and says when the next will be there', () => {
-    const bucket = new TokenBucket(10, 3, 1_000);
+    const bucket = new TokenBucket(new Rate(10, 3), 1_000);
     expect([1, 1, 1, 1].map((count) => bucket.take(count, 1_000))).to.deep.equal([0, 0, 0, 100]);
     expect(bucket.take(1, 1_099)).to.equal(1);
     expect(bucket.take(1, 1_100)).to.equal(0);
@@ -330,7 +330,7 @@ describe('A token bucket', () => {
   });
 
   it('is full after a quiet time, and never more than full', () => {
-    const bucket = new TokenBucket(10, 3, 0);
+    const bucket = new TokenBucket(new Rate(10, 3), 0);
     bucket.take(3, 0);
     expect(bucket.isFull(299)).to.equal(false);
     expect(bucket.isFull(300)).to.equal(true);
@@ -338,7 +338,7 @@ describe('A token bucket', () => {
   });
 
   it('neither gives nor takes when the clock is set back', () => {
-    const bucket = new TokenBucket(10, 2, 10_000);
+    const bucket = new TokenBucket(new Rate(10, 2), 10_000);
     bucket.take(2, 10_000);
     expect(bucket.take(1, 0)).to.equal(100);
     expect(bucket.take(1, 100)).to.equal(0);
@@ -352,7 +352,7 @@ describe('A token bucket', () => {
         fc.integer({ min: 5, max: 20 }),
         fc.array(call),
         (rate, burst, calls) => {
-          const bucket = new TokenBucket(rate, burst, 0);
+          const bucket = new TokenBucket(new Rate(rate, burst), 0);
           let now = 0;
           let given = 0;
           for (const { wait, count } of calls) {

@@ -165,7 +165,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #groupsLeft = 0;
   /** Whether the consumer's `onUserChange` still has to run. */
   #owesUserChange = false;
-  #lastMessage: Promise<void> = Promise.resolve();
+  /** The latest message that runs, or that waits to. */
+  #lastMessage: Promise<void> | undefined;
 
   /**
    * @param stream undefined on a route with one consumer
@@ -191,8 +192,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#events = new EventDelivery(this, this.#holdings);
     this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
     this.groups = new ConsumerGroups(services.layer, this.name, this.#holdings, quotas);
-    this.#queue = new RequestQueue((request) => this.#start(request), quotas, this.scope[ownership]);
-    quotas.holdings.add(this.#holdings);
+    this.#queue = new RequestQueue(this, quotas, this.scope[ownership]);
+    quotas.add(this.#holdings);
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
     void this.#queue.addWork(() => this.#connect());
@@ -284,7 +285,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /** Starts a request. If the client does not read its replies, its requests wait. */
-  #start(request: Request): void {
+  start(request: Request): void {
     const ready = this.connection.outbound.isIdle ? undefined : this.ready();
     if (ready) void ready.then(() => this.#carry(request));
     else this.#carry(request);
@@ -800,7 +801,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** Resolves when everything that came until now is answered. */
   async answeredAll(): Promise<void> {
-    await Promise.all([...this.#queue.open].map((request) => request.answered));
+    await Promise.all(this.#queue.open.map((request) => request.answered));
   }
 
   /**
@@ -808,7 +809,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * answer is left to send.
    */
   async abort(reason: ApiError | Disconnected): Promise<void> {
-    this.quotas.holdings.delete(this.#holdings);
+    this.quotas.remove(this.#holdings);
     this.#end ??= reason;
     this.#queue.isEnding = true;
     this.#controller?.abort(reason);
@@ -845,7 +846,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** Resolves when all of its work has ended, including abandoned work; undefined if no work runs. */
   settledAll(): Promise<unknown> | undefined {
-    const abandoned = [...this.#queue.open].filter(({ isAbandoned }) => isAbandoned);
+    const abandoned = this.#queue.open.filter(({ isAbandoned }) => isAbandoned);
     if (abandoned.length === 0 && this.#events.isIdle && this.#waitingMessages === 0) return undefined;
     return Promise.all([...abandoned.map((request) => request.whenSettled), this.idle()]);
   }

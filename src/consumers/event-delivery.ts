@@ -12,16 +12,14 @@ import type { SubscribingRequest, SubscriptionRecord, Subscriptions } from '../o
 import { isPassingFailure } from '../orm/orm-errors.js';
 import { outlastFailures } from '../orm/passing-failures.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { ActionContext } from '../scope/action-context.js';
-import { type Scope, userKeyOf } from '../scope/scope.js';
+import { userKeyOf } from '../scope/scope.js';
 import { rightsKey } from '../serializers/field-rights.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { Status } from '../status.js';
 import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import type { CompiledConsumer } from './compiled-consumer.js';
 import {
-  type AuthorizerServices,
+  type AuthorizedSession,
   type DeliveryPlan,
   type Question,
   rightsThrough,
@@ -29,17 +27,14 @@ import {
 } from './subscription-authorizer.js';
 
 /** The session whose subscriptions receive the events. */
-export interface SubscribedSession {
-  readonly compiled: CompiledConsumer;
-  readonly instance: object;
-  readonly scope: Scope;
+export interface SubscribedSession extends AuthorizedSession {
   readonly subscriptions: Subscriptions;
   readonly services: {
     readonly dispatcher: Dispatcher;
     readonly logger: Logger;
     readonly activity: ActivityLog | undefined;
     readonly settings: { readonly changeLog: Pick<ChangeLogSettings, 'retryTimeLimit'> };
-  } & AuthorizerServices;
+  } & AuthorizedSession['services'];
   readonly unitOfWork: UnitOfWork;
   readonly runningRequests: readonly Request[];
   /** Whether one more event, with this many bytes of text, may wait; if not, the connection is closed. */
@@ -49,7 +44,6 @@ export interface SubscribedSession {
   readonly stream: string | undefined;
   /** Undefined unless the explorer watches the connection. */
   readonly inspector: DeliveryInspector | undefined;
-  loadObject(context: ActionContext): Promise<object>;
   /** @param latest names the row of an event of which only the latest is worth sending */
   send(reply: Reply, latest?: string): void;
 }
@@ -98,6 +92,9 @@ interface GrantedEvent {
   readonly asked: readonly PermissionAnswer[] | undefined;
 }
 
+/** Most consumers have nothing that waits. */
+const none: readonly never[] = [];
+
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
 
 /**
@@ -107,8 +104,9 @@ type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Pro
 export class EventDelivery {
   readonly #authorizer: SubscriptionAuthorizer;
   readonly #queue: Arrival[] = [];
-  #unconfirmed: readonly Unconfirmed[] = [];
-  readonly #waiters: (() => void)[] = [];
+  #unconfirmed: readonly Unconfirmed[] = none;
+  /** Made when a caller waits. */
+  #waiters: (() => void)[] | undefined;
   #isBusy = false;
   /** The number of promises that later messages wait for. */
   #holds = 0;
@@ -119,9 +117,7 @@ export class EventDelivery {
     private readonly session: SubscribedSession,
     private readonly taken: { waitingBytes: number },
   ) {
-    const { compiled, instance, scope, services } = session;
-    const loadObject = (context: ActionContext): Promise<object> => session.loadObject(context);
-    this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, loadObject, services);
+    this.#authorizer = new SubscriptionAuthorizer(session);
   }
 
   /**
@@ -186,7 +182,7 @@ export class EventDelivery {
   end(): void {
     this.#isEnded = true;
     this.#queue.length = 0;
-    this.#unconfirmed = [];
+    this.#unconfirmed = none;
   }
 
   /** Whether everything that arrived has been delivered. */
@@ -197,7 +193,9 @@ export class EventDelivery {
   /** Resolves when everything that arrived has been delivered. */
   idle(): Promise<void> {
     if (this.isIdle) return Promise.resolve();
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    this.#waiters ??= [];
+    const waiters = this.#waiters;
+    return new Promise((resolve) => waiters.push(resolve));
   }
 
   /** Delivers one message after the other; none overtakes one that has to wait. */
@@ -210,7 +208,7 @@ export class EventDelivery {
       if (pending) this.#occupy(pending.answered);
       else this.#take(next);
     }
-    if (this.isIdle) for (const waiter of this.#waiters.splice(0)) waiter();
+    if (this.isIdle) for (const waiter of this.#waiters?.splice(0) ?? none) waiter();
   }
 
   #take(arrival: Arrival): void {
@@ -230,13 +228,14 @@ export class EventDelivery {
   /** Makes later messages wait for this promise, however it settles. */
   #occupy(done: Promise<unknown>): void {
     this.#isBusy = true;
-    void done.then(this.#resume, this.#resume);
+    const resume = (): void => this.#resume();
+    void done.then(resume, resume);
   }
 
-  readonly #resume = (): void => {
+  #resume(): void {
     this.#isBusy = false;
     this.#drain();
-  };
+  }
 
   /** The request that caused a change, while this connection owes its reply. Events do not wait for detached requests. */
   #pendingRequest(id: string | undefined): Request | undefined {
@@ -295,7 +294,7 @@ export class EventDelivery {
     };
     const call: LimitedCall = { done, isOver: false, fail: (error) => end(() => this.#callAgain(arrival, error)) };
     this.#isBusy = true;
-    done.then(() => end(this.#resume), call.fail);
+    done.then(() => end(() => this.#resume()), call.fail);
     services.dispatcher.limit(call);
   }
 

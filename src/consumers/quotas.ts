@@ -23,13 +23,21 @@ export class Quotas {
   /** The numbers of aborted requests that still run: detached ones, and others. */
   abandonedDetached = 0;
   abandoned = 0;
-  /** The holdings of the consumers that are not closed. */
-  readonly holdings = new Set<Holdings>();
+  /** The holdings of the consumers that are not closed. A list, because a connection has few consumers. */
+  #holdings: readonly Holdings[] = [];
 
   constructor(
     readonly limits: Limits,
     private readonly counters: Counters,
   ) {}
+
+  add(holdings: Holdings): void {
+    this.#holdings = this.#holdings.concat(holdings);
+  }
+
+  remove(holdings: Holdings): void {
+    this.#holdings = this.#holdings.filter((other) => other !== holdings);
+  }
 
   /**
    * @param bytes of heap that it takes. A single request may take any number
@@ -68,7 +76,7 @@ export class Quotas {
     const { subscriptions, subscriptionBytes } = this.limits;
     let count = 1;
     let taken = bytes;
-    for (const holding of this.holdings) {
+    for (const holding of this.#holdings) {
       count += holding.subscriptions;
       taken += holding.bytes;
     }
@@ -85,7 +93,7 @@ export class Quotas {
   requireGroups(added: number): void {
     const { groups } = this.limits;
     let held = added;
-    for (const holding of this.holdings) held += holding.groups;
+    for (const holding of this.#holdings) held += holding.groups;
     if (held > groups) this.#refuse('groups', `A connection may be in at most ${groups} groups.`);
   }
 
@@ -102,7 +110,7 @@ export class Quotas {
       return waitingEvents;
     }
     let bytes = 0;
-    for (const holding of this.holdings) bytes += holding.waitingBytes;
+    for (const holding of this.#holdings) bytes += holding.waitingBytes;
     if (bytes === 0 || bytes + added <= waitingEventBytes) return undefined;
     this.#count('waiting_event_bytes');
     return waitingEventBytes;

@@ -22,21 +22,21 @@ export class RequestQueue {
   isEnding = false;
   /** The work that the queue waits for. */
   #awaited: Promise<void> | undefined;
-  /** The requests that are not settled: they wait, run, or continue after their answer. */
-  readonly open = new Set<Request>();
+  /** The requests that are not settled, the oldest first: they wait, run, or continue after their answer. */
+  readonly open: Request[] = [];
 
   /**
-   * @param start runs a request; the code that settles it calls `settled`
+   * @param consumer runs the requests; the code that settles one calls `settled`
    * @param ownership while it is undecided who owns the connection, nothing begins
    */
   constructor(
-    private readonly start: (request: Request) => void,
+    private readonly consumer: { start(request: Request): void },
     private readonly quotas: Quotas,
     private readonly ownership: { readonly settling: Promise<void> | undefined },
   ) {}
 
   add(request: Request): void {
-    this.open.add(request);
+    this.open.push(request);
     this.quotas.requestBytes += request.bytes;
     if (request.isDetached) this.quotas.detached += 1;
     else this.quotas.waiting += 1;
@@ -69,20 +69,20 @@ export class RequestQueue {
   }
 
   settled(request: Request): void {
-    this.open.delete(request);
+    const index = this.open.indexOf(request);
+    if (index !== -1) this.open.splice(index, 1);
     this.quotas.requestBytes -= request.bytes;
     if (request.isDetached) this.quotas.detached -= 1;
     this.release(request);
   }
 
   find(requestId: unknown): Request | undefined {
-    for (const request of this.open) if (request.requestId === requestId && !request.isOver) return request;
-    return undefined;
+    return this.open.find((request) => request.requestId === requestId && !request.isOver);
   }
 
   /** The requests that run and are not answered. */
   get running(): readonly Request[] {
-    return [...this.open].filter(({ isStarted, isOver }) => isStarted && !isOver);
+    return this.open.filter(({ isStarted, isOver }) => isStarted && !isOver);
   }
 
   #drain(): void {
@@ -111,7 +111,7 @@ export class RequestQueue {
         this.quotas.waiting -= 1;
         this.#running = next;
       }
-      this.start(next);
+      this.consumer.start(next);
       return;
     }
     if (next.bytes !== undefined) this.quotas.waiting -= 1;

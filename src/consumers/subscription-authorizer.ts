@@ -60,9 +60,21 @@ interface Granted {
   readonly answers: Answers;
 }
 
-export interface AuthorizerServices {
-  readonly clock: Clock;
-  readonly settings: Pick<Settings, 'grantTimeLimit'>;
+/** The session whose subscriptions are asked about. */
+export interface AuthorizedSession {
+  readonly compiled: CompiledConsumer;
+  readonly instance: object;
+  readonly scope: Scope;
+  readonly services: {
+    readonly clock: Clock;
+    readonly settings: Pick<Settings, 'grantTimeLimit'>;
+  };
+  /**
+   * Loads the object that a request names.
+   *
+   * @throws NotFound
+   */
+  loadObject(context: ActionContext): Promise<object>;
 }
 
 /**
@@ -75,14 +87,7 @@ export class SubscriptionAuthorizer {
   #checks: readonly Checks[] = [];
   #granted: WeakMap<SubscribingRequest, Granted> | undefined;
 
-  /** @param loadObject loads the object that a request names, or throws NotFound */
-  constructor(
-    private readonly compiled: CompiledConsumer,
-    private readonly consumer: object,
-    private readonly scope: Scope,
-    private readonly loadObject: (context: ActionContext) => Promise<object>,
-    private readonly services: AuthorizerServices,
-  ) {}
+  constructor(private readonly session: AuthorizedSession) {}
 
   /**
    * Plans the delivery of an event. If `@RevokedBy` declares what the right depends on, the rights to fields are asked together with the
@@ -100,7 +105,7 @@ export class SubscriptionAuthorizer {
     const checks = requests.map((request) => this.#checksFor(record, request));
     const isLookedAt =
       visibility !== undefined &&
-      (visibility.isLookedAt || visibility.isFiltered(this.consumer) || checks.some((each) => each.isLookedAt));
+      (visibility.isLookedAt || visibility.isFiltered(this.session.instance) || checks.some((each) => each.isLookedAt));
     const isDue = isRevocable && this.isDue(requests, isOrdered && !isLookedAt);
     const asksRights = hasRights && (isRevocable ? isDue : visibility !== undefined);
     const isAsked = asksRights || isDue || isLookedAt || checks.some((each) => each.isAsked);
@@ -114,13 +119,13 @@ export class SubscriptionAuthorizer {
 
   /** Whether every subscription receives the events unchanged: no check can refuse one, or show it differently to some. */
   #isUnasked({ observer: { revocations, hasRights, visibility } }: SubscriptionRecord): boolean {
-    if (!this.compiled.isOpen || revocations.length > 0) return false;
-    return !visibility || (!visibility.isLookedAt && !hasRights && !visibility.isFiltered(this.consumer));
+    if (!this.session.compiled.isOpen || revocations.length > 0) return false;
+    return !visibility || (!visibility.isLookedAt && !hasRights && !visibility.isFiltered(this.session.instance));
   }
 
   isDue(requests: readonly SubscribingRequest[], isOrdered: boolean): boolean {
     if (!isOrdered) return true;
-    const { clock, settings } = this.services;
+    const { clock, settings } = this.session.services;
     const now = clock.elapsed();
     return requests.some((request) => {
       const granted = this.#granted?.get(request);
@@ -141,8 +146,14 @@ export class SubscriptionAuthorizer {
       const { action, sent } = request;
       const { requestId } = record;
       const known = this.#granted?.get(request)?.answers;
-      const context = new ActionContext({ scope: this.scope, action, requestId, kwargs: sent, isDelivery: true });
-      const object = each.hasObject ? once(() => this.loadObject(context)) : undefined;
+      const context = new ActionContext({
+        scope: this.session.scope,
+        action,
+        requestId,
+        kwargs: sent,
+        isDelivery: true,
+      });
+      const object = each.hasObject ? once(() => this.session.loadObject(context)) : undefined;
       return { ...each, request, context, answers: new Map(known), isKnown: known !== undefined, object };
     });
   }
@@ -165,8 +176,8 @@ export class SubscriptionAuthorizer {
   holds(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): Promise<boolean> {
     this.forget(requests);
     return isGranted(async () => {
-      const at = this.services.clock.elapsed();
-      await this.compiled.permissions.checkConnect(this.scope);
+      const at = this.session.services.clock.elapsed();
+      await this.session.compiled.permissions.checkConnect(this.session.scope);
       for (const question of this.#questionsOf(record, requests)) {
         await this.#require(question);
         if (record.observer.revocations.length === 0) continue;
@@ -185,8 +196,8 @@ export class SubscriptionAuthorizer {
     if (!visibility) return true;
     for (const question of this.#questionsOf(record, requests)) {
       const { request, context, judgesObjects } = question;
-      if (!visibility.isNarrowed && !judgesObjects && !visibility.isFiltered(this.consumer)) continue;
-      const row = await visibility.rowOf(this.consumer, request.kwargs, context);
+      if (!visibility.isNarrowed && !judgesObjects && !visibility.isFiltered(this.session.instance)) continue;
+      const row = await visibility.rowOf(this.session.instance, request.kwargs, context);
       if (row === 'hidden' || (row && !(await this.maySee(question, row)))) return false;
     }
     return true;
@@ -227,7 +238,7 @@ export class SubscriptionAuthorizer {
   ): Promise<Question | undefined> {
     const note = asked && ((answer: PermissionAnswer): void => void asked.push(answer));
     for (const question of questions)
-      if (!(await this.#mayReceive(question, { scope: this.scope, ...event }, note))) return question;
+      if (!(await this.#mayReceive(question, { scope: this.session.scope, ...event }, note))) return question;
     return undefined;
   }
 
@@ -237,7 +248,7 @@ export class SubscriptionAuthorizer {
     note?: (answer: PermissionAnswer) => void,
   ): Promise<boolean> {
     // A deleted row may be the object itself, and its event shows only the key.
-    const isGone = delivery.action === 'delete' && question.observer.model === this.compiled.model;
+    const isGone = delivery.action === 'delete' && question.observer.model === this.session.compiled.model;
     const object = isGone ? undefined : question.object;
     try {
       // The query judges the object too, even if no permission judges objects.
@@ -252,14 +263,14 @@ export class SubscriptionAuthorizer {
   /** Loads the object of a detail action again. For a subscription to a row, it is that row, which may be gone or hidden. */
   async #require({ observer, request, context, permissions, answers }: Question): Promise<void> {
     await permissions.checkAction(context, answers);
-    if (observer.visibility || !this.compiled.actions.get(request.action)?.isDetail) return;
-    await permissions.checkObject(context, await this.loadObject(context), answers);
+    if (observer.visibility || !this.session.compiled.actions.get(request.action)?.isDetail) return;
+    await permissions.checkObject(context, await this.session.loadObject(context), answers);
   }
 
   #checksFor({ observer }: SubscriptionRecord, { action }: SubscribingRequest): Checks {
     const known = this.#checks.find((each) => each.observer === observer && each.action === action);
     if (known) return known;
-    const { compiled, scope } = this;
+    const { compiled, scope } = this.session;
     const definition = compiled.actions.get(action);
     // If an application subscribes under a name of its own, the consumer's permissions decide.
     const permissions = definition?.permissions ?? compiled.permissions;

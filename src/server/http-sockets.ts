@@ -51,6 +51,8 @@ export class HttpSockets {
   /** The number of file descriptors in other use than for these sockets, and when they were counted. */
   #others = 0;
   #countedAt = Number.NEGATIVE_INFINITY;
+  /** Listens to all sockets: a listener for each would take 280 bytes of every connection. */
+  readonly #closed: (this: Socket) => void;
 
   constructor(
     private readonly limits: Limits,
@@ -59,7 +61,12 @@ export class HttpSockets {
     private readonly clock: Clock,
     private readonly counters: Counters,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    const forget = (socket: Socket): void => this.#forget(socket);
+    this.#closed = function closed() {
+      forget(this);
+    };
+  }
 
   /**
    * Watches the sockets of a server.
@@ -136,13 +143,18 @@ export class HttpSockets {
     this.#sockets.set(socket, added);
     if (!isLimited) return added;
     this.#open += 1;
-    socket.once('close', () => {
-      this.#open -= 1;
-      if (added.isUpgraded) this.#upgraded -= 1;
-      this.#release(added);
-    });
+    socket.on('close', this.#closed);
     this.#wait(added);
     return added;
+  }
+
+  /** Called when a limited socket has closed. */
+  #forget(socket: Socket): void {
+    const known = this.#sockets.get(socket);
+    if (!known) return;
+    this.#open -= 1;
+    if (known.isUpgraded) this.#upgraded -= 1;
+    this.#release(known);
   }
 
   /** Counts a request. One with a body is not complete yet: a body that never ends would hold its socket for ever. */

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import type { Counters } from '../telemetry.js';
-import { type ConnectionSlot, FrameRates } from './rate-limit.js';
+import { type ConnectionRates, type ConnectionSlot, connectionRates, FrameRates } from './rate-limit.js';
 import type { FrameText, Transport } from './transport.js';
 
 /** The part of a connection that its inbound frames need. */
@@ -30,6 +30,7 @@ const lookInterval = 25;
 
 /** All paused connections: one timer, and turns in the order in which they were paused. */
 export class InboundFlow {
+  readonly rates: ConnectionRates;
   readonly #paused = new Set<InboundFrames>();
   #timer: Timer | undefined;
 
@@ -37,7 +38,9 @@ export class InboundFlow {
     readonly settings: Pick<Settings, 'maxPayload' | 'limits'>,
     private readonly clock: Clock,
     private readonly counters: Counters,
-  ) {}
+  ) {
+    this.rates = connectionRates(settings.limits, settings.maxPayload);
+  }
 
   now(): number {
     return this.clock.elapsed();
@@ -87,8 +90,7 @@ export class InboundFrames {
     private readonly transport: Transport,
     private readonly flow: InboundFlow,
   ) {
-    const { maxPayload, limits } = flow.settings;
-    this.#rates = new FrameRates(limits, maxPayload, connection.slot.address, flow.now());
+    this.#rates = new FrameRates(flow.rates, connection.slot.address, flow.now());
   }
 
   get isPaused(): boolean {

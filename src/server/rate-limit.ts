@@ -5,29 +5,33 @@ import type { Limits } from '../settings.js';
 import { CloseCode } from '../status.js';
 import type { Counters } from '../telemetry.js';
 
-/** A rate per second, with a burst after a quiet time. */
-export class TokenBucket {
+/** A rate per second, with a burst after a quiet time. Buckets share it, because each connection has some. */
+export class Rate {
   /** Milliseconds in which one token comes back, and in which all of them do. */
-  readonly #each: number;
-  readonly #all: number;
-  /** Milliseconds until the bucket is full again. */
-  #debt = 0;
-  #at: number;
+  readonly each: number;
+  readonly all: number;
 
-  /**
-   * @param now in milliseconds
-   * @param longestDebt milliseconds that charged tokens may take to come back, beyond those of the burst
-   */
+  /** @param longestDebt milliseconds that charged tokens may take to come back, beyond those of the burst */
   constructor(
     perSecond: number,
     burst: number,
-    now: number,
-    private readonly longestDebt = Number.POSITIVE_INFINITY,
+    readonly longestDebt = Number.POSITIVE_INFINITY,
   ) {
-    this.#each = 1_000 / perSecond;
-    this.#all = this.#each * burst;
-    this.#at = now;
+    this.each = 1_000 / perSecond;
+    this.all = this.each * burst;
   }
+}
+
+/** The tokens that are left of a rate. */
+export class TokenBucket {
+  /** Milliseconds until the bucket is full again. */
+  #debt = 0;
+
+  /** @param at the current time in milliseconds */
+  constructor(
+    private readonly rate: Rate,
+    private at: number,
+  ) {}
 
   /**
    * Takes this many tokens, or none.
@@ -42,18 +46,20 @@ export class TokenBucket {
 
   /** @returns 0, or the milliseconds until this many tokens are available; more than the burst are available when the bucket is full */
   waitFor(count: number, now: number): number {
-    return this.#timeUntil(Math.min(count * this.#each, this.#all), now);
+    const { each, all } = this.rate;
+    return this.#timeUntil(Math.min(count * each, all), now);
   }
 
   /** @returns the milliseconds until this many tokens have been available, if they are taken as they come */
   timeFor(count: number, now: number): number {
-    return this.#timeUntil(count * this.#each, now);
+    return this.#timeUntil(count * this.rate.each, now);
   }
 
   /** Takes this many tokens, whether or not they are available. */
   charge(count: number, now: number): void {
+    const { each, all, longestDebt } = this.rate;
     this.#refill(now);
-    this.#debt = Math.min(this.#debt + count * this.#each, this.#all + this.longestDebt);
+    this.#debt = Math.min(this.#debt + count * each, all + longestDebt);
   }
 
   /** Whether the bucket is full, so that it need not be kept. */
@@ -65,13 +71,13 @@ export class TokenBucket {
   /** @param debt in milliseconds, in addition to the current debt */
   #timeUntil(debt: number, now: number): number {
     this.#refill(now);
-    return Math.max(0, Math.ceil(this.#debt + debt - this.#all));
+    return Math.max(0, Math.ceil(this.#debt + debt - this.rate.all));
   }
 
   /** Refills the bucket. A clock that was set back neither gives nor takes tokens. */
   #refill(now: number): void {
-    this.#debt = Math.max(0, this.#debt - Math.max(0, now - this.#at));
-    this.#at = now;
+    this.#debt = Math.max(0, this.#debt - Math.max(0, now - this.at));
+    this.at = now;
   }
 }
 
@@ -106,11 +112,11 @@ export class ErrorRates {
   closing(code: string, now: number): Closing | undefined {
     const { throttledPerMinute, errorsPerMinute } = this.limits;
     if (code === Throttled.code) {
-      this.#throttled ??= new TokenBucket(throttledPerMinute / 60, throttledPerMinute, now);
+      this.#throttled ??= new TokenBucket(new Rate(throttledPerMinute / 60, throttledPerMinute), now);
       return this.#overflow('throttled', this.#throttled, throttledTooOften, now);
     }
     if (mistakes.has(code)) {
-      this.#errors ??= new TokenBucket(errorsPerMinute / 60, errorsPerMinute, now);
+      this.#errors ??= new TokenBucket(new Rate(errorsPerMinute / 60, errorsPerMinute), now);
       return this.#overflow('errors', this.#errors, mistakenTooOften, now);
     }
     return undefined;
@@ -146,8 +152,10 @@ export class AddressRates {
     const bytes = Math.max(limits.addressBytesPerSecond, limits.bytesPerSecond);
     // Other connections of the address wait less time than their own pause may take.
     const longestDebt = limits.pauseTime / 2;
-    this.#messages = new TokenBucket(messages, Math.max(1, messages / turnsPerSecond), now, longestDebt);
-    this.bytes = new TokenBucket(bytes, Math.max(1, bytes / turnsPerSecond), now, longestDebt);
+    const spread = (perSecond: number): Rate =>
+      new Rate(perSecond, Math.max(1, perSecond / turnsPerSecond), longestDebt);
+    this.#messages = new TokenBucket(spread(messages), now);
+    this.bytes = new TokenBucket(spread(bytes), now);
   }
 
   /** The rate that a frame would exceed; undefined if none. */
@@ -175,24 +183,37 @@ export class AddressRates {
   }
 }
 
+/** The rates that every connection has for itself. */
+export interface ConnectionRates {
+  readonly messages: Rate;
+  readonly bytes: Rate;
+}
+
+/** @param maxPayload in bytes: the largest accepted frame has to pass eventually */
+export function connectionRates(
+  { messagesPerSecond, messageBurst, bytesPerSecond }: Limits,
+  maxPayload: number,
+): ConnectionRates {
+  return {
+    messages: new Rate(messagesPerSecond, messageBurst),
+    bytes: new Rate(bytesPerSecond, Math.max(bytesPerSecond, maxPayload)),
+  };
+}
+
 /** The rates of one connection, with those of its address. A frame is taken from all of these rates, or from none. */
 export class FrameRates {
   readonly messages: TokenBucket;
   readonly bytes: TokenBucket;
   #waitsForAddress = false;
 
-  /**
-   * @param maxPayload in bytes: the largest accepted frame has to pass eventually
-   * @param now in milliseconds
-   */
+  /** @param now in milliseconds */
   constructor(
-    { messagesPerSecond, messageBurst, bytesPerSecond }: Limits,
-    maxPayload: number,
+    { messages, bytes }: ConnectionRates,
     private readonly address: AddressRates | undefined,
     now: number,
   ) {
-    this.messages = new TokenBucket(messagesPerSecond, messageBurst, now);
-    this.bytes = new TokenBucket(bytesPerSecond, Math.max(bytesPerSecond, maxPayload), now);
+    this.messages = new TokenBucket(messages, now);
+    this.bytes = new TokenBucket(bytes, now);
   }
 
   /**
@@ -292,7 +313,7 @@ export class ConnectionLimiter {
     private readonly counters: Counters,
   ) {
     const { handshakesPerSecond } = limits;
-    this.#handshakes = new TokenBucket(handshakesPerSecond, handshakesPerSecond, clock.elapsed());
+    this.#handshakes = new TokenBucket(new Rate(handshakesPerSecond, handshakesPerSecond), clock.elapsed());
   }
 
   now(): number {
@@ -348,7 +369,7 @@ export class ConnectionLimiter {
     this.#forgetIdle(this.#users, now, ({ connections, messages }) => connections === 0 && messages.isFull(now));
     const { userMessagesPerSecond, userMessageBurst, messagesPerSecond, messageBurst } = this.limits;
     const rate = Math.max(userMessagesPerSecond, messagesPerSecond);
-    const messages = new TokenBucket(rate, Math.max(userMessageBurst, messageBurst), now);
+    const messages = new TokenBucket(new Rate(rate, Math.max(userMessageBurst, messageBurst)), now);
     const user = { name, connections: 0, messages };
     this.#users.set(name, user);
     return user;
@@ -376,7 +397,7 @@ export class ConnectionLimiter {
 
   #checkCaller(caller: Caller, now: number): void {
     const { connectionsPerAddress, addressHandshakesPerSecond, addressHandshakeBurst } = this.limits;
-    caller.handshakes ??= new TokenBucket(addressHandshakesPerSecond, addressHandshakeBurst, now);
+    caller.handshakes ??= new TokenBucket(new Rate(addressHandshakesPerSecond, addressHandshakeBurst), now);
     const wait = caller.handshakes.take(1, now);
     if (wait > 0) {
       const remedy = 'Raise settings.limits.addressHandshakesPerSecond or addressHandshakeBurst.';
