@@ -379,8 +379,7 @@ export type Thread = {
       expect(await check()).to.deep.equal({
         code: 1,
         written: '',
-        errors:
-          "checked.d.ts is out of date: the application's types have changed. Write it again: leave --check out.\n",
+        errors: 'checked.d.ts is out of date: the application has changed. Write it again: leave --check out.\n',
       });
       expect(await project.read('checked.d.ts')).to.equal(present);
     });

@@ -1,7 +1,7 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type ts from 'typescript-6';
-import { type AddCommand, CommandFailed, type Terminal, UsageError } from '../command.js';
+import { type AddCommand, CommandFailed } from '../command.js';
+import { addOutputOptions, type OutputOptions, output } from '../output.js';
 import { loadCompiler } from './compiler.js';
 import { Project } from './project.js';
 import { printDeclarations } from './shape-printer.js';
@@ -13,32 +13,24 @@ const DESCRIPTION = `Writes the type of everything that a client may call as one
 another repository. It needs the compiler interface of TypeScript 6 (or 5.9); a project that is compiled with
 TypeScript 7 installs it beside: npm install --save-dev @typescript/typescript6`;
 
-interface ApiTypesOptions {
+interface ApiTypesOptions extends OutputOptions {
   readonly project?: string;
   readonly from?: string;
   readonly export?: string;
-  readonly out?: string;
-  readonly check?: boolean;
 }
 
 /** `signalbox api:types`: writes the inferred type of an application, expanded, into one file. */
 export const apiTypes: AddCommand = (program, terminal) => {
-  program
+  const command = program
     .command('api:types')
     .summary('write the types of the API as one file, for clients in another repository')
     .description(DESCRIPTION)
     .option('-p, --project <path>', "the server's project (default: tsconfig.json)")
     .option('--from <path>', 'the file that exports the type (default: the only one of the project that does)')
-    .option('--export <name>', 'the type, as in: export type Api = AppApi<typeof app> (default: Api)')
-    .option('-o, --out <path>', 'the file to write (default: the standard output)')
-    .option('--check', 'write nothing; exit code 1 if the file is not as it would be written')
-    .action(async (options: ApiTypesOptions) => {
-      const { out, check = false } = options;
-      if (check && out === undefined) throw new UsageError('--check compares a file: name it with --out.');
-      const written = write(options, terminal.folder);
-      if (out === undefined) return terminal.out(written);
-      await (check ? compare(written, out, terminal) : save(written, out, terminal));
-    });
+    .option('--export <name>', 'the type, as in: export type Api = AppApi<typeof app> (default: Api)');
+  addOutputOptions(command).action((options: ApiTypesOptions) =>
+    output(() => write(options, terminal.folder), options, terminal),
+  );
 };
 
 function write({ project = 'tsconfig.json', from, export: name = 'Api' }: ApiTypesOptions, folder: string): string {
@@ -58,24 +50,4 @@ function write({ project = 'tsconfig.json', from, export: name = 'Api' }: ApiTyp
 /** Whether it is the type of an application without known routes: any stream of any consumer. */
 function isAnyApplication(checker: ts.TypeChecker, type: ts.Type): boolean {
   return checker.getIndexInfosOfType(type).length > 0;
-}
-
-async function save(written: string, out: string, { folder, err }: Terminal): Promise<void> {
-  const path = resolve(folder, out);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, written);
-  err(`Wrote ${out}.\n`);
-}
-
-async function compare(written: string, out: string, { folder }: Terminal): Promise<void> {
-  const present = await readFile(resolve(folder, out), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') throw new CommandFailed(`${out} does not exist. Write it: leave --check out.`);
-    throw error;
-  });
-  // A checkout may have converted the line endings.
-  if (present.replaceAll('\r\n', '\n') !== written) {
-    throw new CommandFailed(
-      `${out} is out of date: the application's types have changed. Write it again: leave --check out.`,
-    );
-  }
 }
