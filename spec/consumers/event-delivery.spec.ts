@@ -164,6 +164,22 @@ class MarkingConsumer extends RoomConsumer {
   }
 }
 
+/** Joins a group for each event. */
+@Consumer()
+class JoiningConsumer extends RoomConsumer {
+  @Action({ status: 201 })
+  async subscribeSlowly({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onMessage, { room }, context);
+    late.resolve();
+    await gate.promise;
+  }
+
+  override async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+    await this.addGroup('listeners');
+    await subscription.send(event);
+  }
+}
+
 @Consumer()
 @Permissions(IsWelcome)
 class WelcomingConsumer extends RoomConsumer {}
@@ -203,6 +219,7 @@ describe('The delivery of events', () => {
       path('/open/', OpenConsumer),
       path('/marking/', MarkingConsumer),
       path('/tardy/', TardyConsumer),
+      path('/joining/', JoiningConsumer),
     ];
     app = createApp({ orm: database.orm, container, routes });
     ann = await connect(app, '/ws/');
@@ -392,6 +409,18 @@ describe('The delivery of events', () => {
       );
       expect(heard.groups.size).to.equal(0);
     });
+
+  it('is no part of the request that subscribed, which has ended when its first event is delivered', async () => {
+    await using bob = await connect(app, '/joining/');
+    bob.send({ action: 'subscribe_slowly', request_id: 's', room: 1 });
+    await within(late.promise, 'The subscription');
+    await write();
+    await app.idle();
+    gate.resolve();
+    expect(await bob.receive()).to.include({ action: 'subscribe_slowly', response_status: 201 });
+    expect(await bob.receive()).to.include({ action: 'create', request_id: 's' });
+    expect(logger.at('error')).to.deep.equal([]);
+  });
 
   it('happens once for a request id that subscribed twice', async () => {
     await subscribe('s');

@@ -1,4 +1,5 @@
 import type { ActivityLog, WithheldEvent } from '../activity-log.js';
+import { runDetached } from '../async-context.js';
 import type { Dispatcher, LimitedCall } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
@@ -161,7 +162,8 @@ export class EventDelivery {
     const kept = confirmed?.kept ?? [];
     if (hasSucceeded) this.#queue.unshift(...kept);
     else for (const { bytes } of kept) this.taken.waitingBytes -= bytes;
-    this.#drain();
+    // The request that subscribed has ended; an observer may not work for it.
+    runDetached(() => this.#drain());
   }
 
   /** Makes later events wait for this promise, which never rejects. */
