@@ -2,20 +2,14 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type AppApi,
   Connections,
   Consumer,
   createApp,
   demultiplexer,
-  GroupsForConsumer,
-  GroupsForSignal,
-  type ModelEvent,
-  ModelObserver,
   type Permission,
   Permissions,
   path,
-  type Subscription,
 } from 'signalbox';
 import { type Client, createClient, hear } from 'signalbox/client';
 import { connect, type MemoryLogger } from 'signalbox/testing';
@@ -26,33 +20,14 @@ import { Message, Room } from '../support/entities.js';
 import { event, reply, revoked } from '../support/frames.js';
 import { lastingPort } from '../support/ports.js';
 import { testProviders } from '../support/providers.js';
-import { MessageSerializer } from '../support/rooms.js';
-
-interface RoomKey {
-  readonly room: number;
-}
-
-abstract class FollowingConsumer extends ApiConsumer {
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-  @GroupsForSignal('onMessage')
-  protected *groupsOfMessage({ room }: Message) {
-    yield `room-${room.id}`;
-  }
-  @GroupsForConsumer('onMessage')
-  protected *groupsOfRoom({ room }: RoomKey) {
-    yield `room-${room}`;
-  }
-}
+import { MessageObserver } from '../support/rooms.js';
 
 /** Resolved once the lobby has subscribed. */
 let followed = Promise.withResolvers<void>();
 
 /** Follows the room of its user, or that of guests, from the beginning. */
 @Consumer({ eager: true })
-class LobbyConsumer extends FollowingConsumer {
+class LobbyConsumer extends MessageObserver {
   override readonly requestIds = { lobby: 'onMessage' } as const;
 
   constructor(private readonly connections: Connections) {
@@ -108,7 +83,7 @@ class MayFollow implements Permission {
 
 @Consumer()
 @Permissions(MayFollow)
-class GuardedConsumer extends FollowingConsumer {
+class GuardedConsumer extends MessageObserver {
   protected override async onConnect() {
     await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'guarded' });
   }
@@ -117,7 +92,7 @@ class GuardedConsumer extends FollowingConsumer {
 let requestId: unknown = '';
 
 @Consumer()
-class MistakenConsumer extends FollowingConsumer {
+class MistakenConsumer extends MessageObserver {
   override readonly requestIds = { lobby: 'onRoom', news: 'onMessage' } as const;
 
   protected override async onConnect() {

@@ -8,7 +8,6 @@ import {
   ActionContext,
   ApiConsumer,
   type App,
-  Clock,
   Consumer,
   Create,
   createApp,
@@ -16,7 +15,6 @@ import {
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
-  Logger,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -27,11 +25,12 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection } from 'signalbox/testing';
-import { injectable, container as rootContainer } from 'tsyringe';
+import { connect, type TestChannel, type TestClock, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
 import { listening } from '../support/ports.js';
+import { testProviders } from '../support/providers.js';
 import { RoomKey } from '../support/rooms.js';
 import { SocketClient, writesOf } from '../support/sockets.js';
 
@@ -173,10 +172,8 @@ describe('The change walk', () => {
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
     await database.orm.em.execute(`insert into message (room_id, text) values (1, 'hi')`);
     const streams = { rooms: RoomConsumer, messages: MessageConsumer, audit: AuditConsumer };
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, new MemoryLogger());
-    clock = new TestClock();
-    container.registerInstance(Clock, clock);
+    const { container, ...providers } = testProviders();
+    ({ clock } = providers);
     app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
     ann = await connect(app, '/ws/');
     rooms = ann.channel('rooms');
