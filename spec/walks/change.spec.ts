@@ -10,7 +10,6 @@ import {
   type App,
   Consumer,
   Create,
-  createApp,
   Delete,
   demultiplexer,
   GroupsForConsumer,
@@ -30,8 +29,8 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
 import { listening } from '../support/ports.js';
-import { testProviders } from '../support/providers.js';
 import { RoomKey } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 import { SocketClient, writesOf } from '../support/sockets.js';
 
 let shown: number[] = [];
@@ -159,6 +158,7 @@ class Mover {
 
 describe('The change walk', () => {
   const database = useDatabase('change_walk');
+  const serve = useServer();
   let app: App;
   let clock: TestClock;
   let em: EntityManager;
@@ -172,16 +172,13 @@ describe('The change walk', () => {
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
     await database.orm.em.execute(`insert into message (room_id, text) values (1, 'hi')`);
     const streams = { rooms: RoomConsumer, messages: MessageConsumer, audit: AuditConsumer };
-    const { container, ...providers } = testProviders();
-    ({ clock } = providers);
-    app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
+    ({ app, clock } = serve([path('/ws/', demultiplexer(streams))], { orm: database.orm }));
     ann = await connect(app, '/ws/');
     rooms = ann.channel('rooms');
     messages = ann.channel('messages');
     shown = [];
     flushed = Promise.withResolvers();
   });
-  afterEach(() => app.close());
 
   async function subscribe(channel: TestChannel, requestId: string | number, room: number): Promise<void> {
     channel.send({ action: 'subscribe_to_room', request_id: requestId, room });
