@@ -108,11 +108,13 @@ class IsAdmin implements Permission {
 @Consumer()
 class MemberConsumer extends WhoConsumer {}
 
+/** The role of the user when each alarm was delivered. */
+let heardAs: unknown[] = [];
+
 const raised = new Signal<{ readonly alarm: string }>();
 
-@Permissions(IsAdmin)
 @Consumer()
-class AdminConsumer extends WhoConsumer {
+class AlarmConsumer extends WhoConsumer {
   @Action({ status: 201 })
   async follow(context: ActionContext) {
     await this.subscribe(this.onAlarm, {}, context);
@@ -120,9 +122,14 @@ class AdminConsumer extends WhoConsumer {
 
   @Observer(raised)
   async onAlarm(event: SignalEvent<{ readonly alarm: string }>, subscription: Subscription<object>) {
+    heardAs.push(roleOf(this.scope));
     await subscription.send(event);
   }
 }
+
+@Permissions(IsAdmin)
+@Consumer()
+class AdminConsumer extends AlarmConsumer {}
 
 describe('Connections', () => {
   const serve = useServer();
@@ -131,13 +138,14 @@ describe('Connections', () => {
     middlewareReached = Promise.withResolvers();
     middlewareLeft = Promise.withResolvers();
     roles = new Map();
+    heardAs = [];
   });
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}) {
     const routes = [
       path('/', WhoConsumer),
       path('/members/', MemberConsumer),
-      path('/streams/', demultiplexer({ members: MemberConsumer, admins: AdminConsumer })),
+      path('/streams/', demultiplexer({ members: MemberConsumer, admins: AdminConsumer, alarms: AlarmConsumer })),
     ];
     return serve(routes, { middleware: [SlowLogin], ...options });
   }
@@ -311,6 +319,47 @@ describe('Connections', () => {
     expect(await ann.request('join_group', { group: 'signalbox:orders' })).to.include({ response_status: 500 });
     await channelLayer.sendToGroup('orders', message);
     expect(await isOpen(ann)).to.equal(true);
+  });
+
+  /** With a store that finds a user when the spec has one. */
+  function openSlowly() {
+    const found = Promise.withResolvers<ScopeUser>();
+    class SlowUsers implements UserStore {
+      find(): Promise<ScopeUser> {
+        return found.promise;
+      }
+    }
+    return { ...open({ users: SlowUsers }), found };
+  }
+
+  /** Ann follows the alarms before bob, so that her delivery has had its turn when bob has his. */
+  async function expectHeldBack(app: App, ann: TestConnection, found: PromiseWithResolvers<ScopeUser>): Promise<void> {
+    await using bob = await connect(app, '/streams/?user=2');
+    for (const one of [ann, bob]) await one.channel('alarms').request('follow');
+    raised.send({ alarm: 'fire' });
+    await bob.channel('alarms').receive();
+    expect(heardAs).to.deep.equal(['member']);
+    found.resolve({ id: 1, role: 'guest' });
+    await ann.channel('alarms').receive();
+    expect(heardAs).to.deep.equal(['member', 'guest']);
+  }
+
+  it('hold back the events of a stream that is first used while they are checked again', async () => {
+    const { app, container, found } = openSlowly();
+    await using ann = await connect(app, '/streams/?user=1');
+    await container.resolve(Connections).recheckUser(1);
+    await expectHeldBack(app, ann, found);
+  });
+
+  it('hold back the events of their consumers if a check came during the handshake', async () => {
+    const { app, container, found } = openSlowly();
+    const connecting = connect(app, '/streams/?user=1&slow=1');
+    await middlewareReached.promise;
+    await container.resolve(Connections).recheckUser(1);
+    await app.idle();
+    middlewareLeft.resolve();
+    await using ann = await connecting;
+    await expectHeldBack(app, ann, found);
   });
 
   describe('that are checked again', () => {

@@ -4,22 +4,29 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
+  ApiConsumer,
   type App,
   Consumer,
   createApp,
   type Delivery,
+  GroupsForConsumer,
+  GroupsForSignal,
   Logger,
   type ModelEvent,
+  Observer,
   type Permission,
   PermissionDenied,
   Permissions,
   path,
+  type SignalEvent,
   type Subscription,
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
+import { bells } from '../support/bells.js';
 import { useDatabase, useSecondOrm } from '../support/database.js';
+import { within } from '../support/deadline.js';
 import { Message } from '../support/entities.js';
 import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
 
@@ -84,6 +91,43 @@ class RoomConsumer extends MessageObserver {
   }
 }
 
+let refusal = Promise.withResolvers<unknown>();
+
+/** Subscribes when its action has returned already. */
+@Consumer()
+class TardyConsumer extends ApiConsumer {
+  @Observer(bells)
+  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onBell')
+  protected *groupsOfBell() {
+    yield 'all';
+  }
+
+  @GroupsForConsumer('onBell')
+  protected async *groupsOfListener() {
+    await gate.promise;
+    yield 'all';
+  }
+
+  @Action({ status: 201 })
+  async listenUnawaited(context: ActionContext) {
+    this.subscribe(this.onBell, {}, context).catch(refusal.resolve);
+  }
+
+  @Action({ status: 201 })
+  async listenAfterwards(context: ActionContext) {
+    void gate.promise.then(() => this.subscribe(this.onBell, {}, context)).catch(refusal.resolve);
+  }
+
+  @Action({ status: 201 })
+  async followAfterwards() {
+    void gate.promise.then(() => this.subscribe(this.onBell, {}, { requestId: 'own' })).catch(refusal.resolve);
+  }
+}
+
 const asked: Omit<Delivery, 'scope'>[] = [];
 
 @injectable()
@@ -144,6 +188,7 @@ describe('The delivery of events', () => {
   beforeEach(async () => {
     gate = Promise.withResolvers();
     late = Promise.withResolvers();
+    refusal = Promise.withResolvers();
     asked.splice(0);
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
     logger = new MemoryLogger();
@@ -157,6 +202,7 @@ describe('The delivery of events', () => {
       path('/welcome/', WelcomingConsumer),
       path('/open/', OpenConsumer),
       path('/marking/', MarkingConsumer),
+      path('/tardy/', TardyConsumer),
     ];
     app = createApp({ orm: database.orm, container, routes });
     ann = await connect(app, '/ws/');
@@ -331,6 +377,21 @@ describe('The delivery of events', () => {
     await ann.expectSilence();
     expect(heard.groups.size).to.equal(0);
   });
+
+  for (const [title, action] of [
+    ['an action does not await', 'listen_unawaited'],
+    ['the code of an action makes after its reply', 'listen_afterwards'],
+    ['the consumer itself makes in the code of an action after its reply', 'follow_afterwards'],
+  ] as const)
+    it(`never happens for a subscription that ${title}, which is refused`, async () => {
+      await using bob = await connect(app, '/tardy/');
+      expect(await bob.request(action)).to.include({ response_status: 201 });
+      gate.resolve();
+      expect(String(await within(refusal.promise, 'The refusal'))).to.equal(
+        'Cancelled: The request has ended already.',
+      );
+      expect(heard.groups.size).to.equal(0);
+    });
 
   it('happens once for a request id that subscribed twice', async () => {
     await subscribe('s');

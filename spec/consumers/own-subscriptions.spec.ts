@@ -2,18 +2,28 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
+  ApiConsumer,
   type AppApi,
   Connections,
   Consumer,
   createApp,
   demultiplexer,
+  GroupsForConsumer,
+  GroupsForSignal,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
   type Permission,
+  PermissionDenied,
   Permissions,
   path,
+  type Rights,
+  type Subscription,
 } from 'signalbox';
 import { type Client, createClient, hear } from 'signalbox/client';
-import { connect, type MemoryLogger } from 'signalbox/testing';
+import { connect, type MemoryLogger, type TestClock } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
@@ -89,6 +99,72 @@ class GuardedConsumer extends MessageObserver {
   }
 }
 
+/** Subscribes, and then refuses its client. */
+@Consumer()
+class RefusingConsumer extends MessageObserver {
+  protected override async onConnect() {
+    await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'lobby' });
+    throw new PermissionDenied('Not today.');
+  }
+
+  @Action()
+  async hello() {}
+}
+
+/** Settles the subscription of a consumer whose hook has run out of time. */
+let hesitated = Promise.withResolvers<void>();
+let refused = Promise.withResolvers<unknown>();
+
+@Consumer()
+class HesitatingConsumer extends MessageObserver {
+  protected override async onConnect() {
+    await hesitated.promise;
+    await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'lobby' }).catch(refused.resolve);
+  }
+
+  @Action()
+  async hello() {}
+}
+
+@injectable()
+class UnknownRights implements Rights<'reader'> {
+  rightsOf(): 'reader' {
+    throw new Error('The rights are not known.');
+  }
+}
+
+@injectable()
+class GuardedText extends ModelSerializer(Message, {
+  fields: ['id', 'text'],
+  rights: { by: UnknownRights, fields: { text: 'reader' } },
+}) {}
+
+/** Goes on although its subscription has failed. */
+@Consumer()
+class UndauntedConsumer extends ApiConsumer {
+  @ModelObserver(() => Message, { serializer: GuardedText })
+  async onMessage(event: ModelEvent<GuardedText>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+  @GroupsForSignal('onMessage')
+  protected *groupsOfMessage() {
+    yield 'all';
+  }
+  @GroupsForConsumer('onMessage')
+  protected *groupsOfAll() {
+    yield 'all';
+  }
+
+  protected override async onConnect() {
+    await this.subscribe(this.onMessage, {}, { requestId: 'all' }).catch(refused.resolve);
+  }
+
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onMessage, {}, context).catch(refused.resolve);
+  }
+}
+
 let requestId: unknown = '';
 
 @Consumer()
@@ -106,11 +182,16 @@ class MistakenConsumer extends MessageObserver {
 describe('A consumer that subscribes by itself', () => {
   const database = useDatabase('own_subscriptions');
   let app: ReturnType<typeof createLobby>;
+  let actionTimeLimit = 15_000;
   let logger: MemoryLogger;
+  let clock: TestClock;
+  let heard: SubscriptionIndex;
 
   function createLobby() {
-    const { container, logger: memory } = testProviders();
-    logger = memory;
+    const { container, ...providers } = testProviders();
+    ({ logger, clock } = providers);
+    heard = new SubscriptionIndex();
+    container.registerInstance(SubscriptionIndex, heard);
     return createApp({
       orm: database.orm,
       container,
@@ -119,7 +200,11 @@ describe('A consumer that subscribes by itself', () => {
         path('/both/', demultiplexer({ lobby: LobbyConsumer, guarded: GuardedConsumer })),
         path('/guarded/', GuardedConsumer),
         path('/mistaken/', MistakenConsumer),
+        path('/refusing/', RefusingConsumer),
+        path('/hesitating/', HesitatingConsumer),
+        path('/undaunted/', UndauntedConsumer),
       ],
+      settings: { actionTimeLimit },
     });
   }
 
@@ -127,6 +212,9 @@ describe('A consumer that subscribes by itself', () => {
     asked = [];
     mayFollow = true;
     followed = Promise.withResolvers();
+    hesitated = Promise.withResolvers();
+    refused = Promise.withResolvers();
+    actionTimeLimit = 15_000;
     app = createLobby();
     const em = database.orm.em.fork();
     for (const name of ['guests', 'users']) em.create(Room, { name });
@@ -246,6 +334,35 @@ describe('A consumer that subscribes by itself', () => {
       expect(logger.at('error').map(({ fields }) => (fields['error'] as Error).message)).to.include(text);
     });
   }
+
+  it('sends nothing to a client that its onConnect refuses afterwards', async () => {
+    await using ann = await connect(app, '/refusing/');
+    expect(await ann.request('hello')).to.include({ response_status: 403 });
+    expect(heard.groups.size).to.equal(0);
+    await post(1, 'unheard');
+    await app.idle();
+    await ann.expectSilence();
+  });
+
+  it('is refused if it subscribes after its onConnect has exceeded the time limit', async () => {
+    await app.close();
+    actionTimeLimit = 20;
+    app = createLobby();
+    await using ann = await connect(app, '/hesitating/');
+    const hello = ann.request('hello');
+    await clock.advance(20);
+    expect(await hello).to.include({ response_status: 504 });
+    hesitated.resolve();
+    expect(String(await within(refused.promise, 'The refusal'))).to.match(/^TimeLimitExceeded/);
+    expect(heard.groups.size).to.equal(0);
+  });
+
+  it('is not subscribed if its rights cannot be determined, even if it goes on', async () => {
+    await using ann = await connect(app, '/undaunted/');
+    expect(await ann.request('follow')).to.include({ response_status: 201 });
+    expect(String(await within(refused.promise, 'The failure'))).to.equal('Error: The rights are not known.');
+    expect(heard.groups.size).to.equal(0);
+  });
 
   describe('is heard by the client', () => {
     let port: number;

@@ -297,12 +297,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     else if (this.#refusal) {
       request.fail(this.#refusal);
       request.settle();
-    } else if (isUnsubscribe(request)) void this.#unsubscribe(request);
+    } else if (isUnsubscribe(request)) this.#unsubscribe(request);
     else this.services.dispatcher.dispatch(request);
   }
 
   /** Unsubscribes in line, so that it comes after the request that subscribed; a detached request may still be about to subscribe. */
-  async #unsubscribe(request: Request): Promise<void> {
+  #unsubscribe(request: Request): void {
     const { target } = request.kwargs;
     request.isStarted = true;
     try {
@@ -450,8 +450,26 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** The request of this consumer that the running code works for, until it is answered. */
   get requestUnderWay(): Request | undefined {
+    const request = this.#currentRequest;
+    return request?.isOver ? undefined : request;
+  }
+
+  /** The request of this consumer that the running code began in, which may be answered already. */
+  get #currentRequest(): Request | undefined {
     const request = currentRequest();
-    return request?.target === this && !request.isOver ? request : undefined;
+    return request?.target === this ? request : undefined;
+  }
+
+  /**
+   * Checks, before something that lasts longer than a request, that its client may still have it: the next user would receive what a request
+   * of the former one joined, and nothing takes back what a request joins after its answer.
+   *
+   * @throws the reason why not
+   */
+  #requireUnderWay(request: Request | undefined): void {
+    if (this.#refusal) throw this.#refusal;
+    request?.requireUnderWay();
+    if (request?.isOfFormerUser) throw new Revoked();
   }
 
   get runningRequests(): readonly Request[] {
@@ -470,11 +488,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   subscribe(method: unknown, kwargs: unknown, context: ActionContext | OwnRequest): Promise<void> {
-    const request = this.requestUnderWay;
+    const request = context instanceof Request && context.target === this ? context : this.#currentRequest;
     const observer = this.#requireObserver(method);
     const asked = context instanceof ActionContext ? context : this.#ownContext(observer, kwargs, context);
     const subscribing = this.#subscribe(observer, kwargs, asked, request);
-    return request ? request.own(subscribing) : this.#noteUnawaited(subscribing);
+    return request && !request.isOver ? request.own(subscribing) : this.#noteUnawaited(subscribing);
   }
 
   /** The context in place of a client's request. */
@@ -497,7 +515,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return new ActionContext({ scope, action: ownAction, requestId, kwargs: { ...(kwargs as object) }, signal });
   }
 
-  /** Subscribes. The subscription is undone if its request fails, and refused if the request was already answered or its user has left. */
+  /**
+   * Subscribes. The subscription is taken back if its request or the rest of this fails. It is refused if the request was already answered,
+   * or its user has left.
+   */
   async #subscribe(
     observer: Observer,
     kwargs: unknown,
@@ -507,12 +528,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { subscriptions, quotas } = this;
     const { requestId, action } = context;
     const usersLeft = this.#usersLeft;
+    this.#requireUnderWay(request);
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     // If the request does not await this, it may itself have logged in since.
     if (usersLeft !== this.#usersLeft) throw new Revoked();
+    this.#requireUnderWay(request);
     if (!request) context.signal.throwIfAborted();
-    else if (request.abortReason) throw request.abortReason;
-    if (request?.isOfFormerUser) throw new Revoked();
     const sent = this.#keptKwargs(context, kwargs);
     const known = subscriptions.find(observer, requestId);
     const added = known ? without(groups, known.groups) : groups;
@@ -527,15 +548,22 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (known) subscriptions.addLater(record, added);
     subscriptions.listen(record, added);
     this.#events.expect(record, noted, !known && request !== undefined);
-    request?.whenAnswered((hasSucceeded) => {
-      if (!known) this.#events.confirm(record, hasSucceeded);
-      if (hasSucceeded) return;
+    const undo = (): void => {
       takeBack?.();
       subscriptions.leave(record, added);
+    };
+    request?.whenAnswered((hasSucceeded) => {
+      if (!known) this.#events.confirm(record, hasSucceeded);
+      if (!hasSucceeded) undo();
     });
-    await this.#begin(record, known ? added : []);
-    // Asked after joining the groups, without earlier answers: later changes of the rights cause a recheck.
-    if (observer.hasRights) noted.rights = await rightsFor(observer, context);
+    try {
+      await this.#begin(record, known ? added : []);
+      // Asked after joining the groups, without earlier answers: later changes of the rights cause a recheck.
+      if (observer.hasRights) noted.rights = await rightsFor(observer, context);
+    } catch (error) {
+      undo();
+      throw error;
+    }
     this.services.activity?.subscribed(observer.id, record.requestId, groups);
   }
 
@@ -584,16 +612,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     else subscriptions.removeGroups(observer, groups);
   }
 
-  /**
-   * Joins a group. Refused if the request has ended, or came from a former user: otherwise the next user would receive the group's
-   * messages.
-   */
+  /** Joins a group. Refused if the request has ended, or came from a former user. */
   async addGroup(group: string): Promise<void> {
-    const request = currentRequest();
-    if (request?.target === this) {
-      request.requireUnderWay();
-      if (request.isOfFormerUser) throw new Revoked();
-    }
+    this.#requireUnderWay(this.#currentRequest);
     await this.groups.add(group);
   }
 
@@ -719,9 +740,14 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** Closes the socket, not only the stream: a closed stream would stay closed, but a client that loses its socket reconnects. */
   #hearNoMore(reason: string): void {
-    this.groups.end(disconnected);
-    this.#events.end();
+    this.endEvents(disconnected);
     this.connection.close(CloseCode.overloaded, reason);
+  }
+
+  /** From now on the client receives no events, messages and frames, but replies to what it has asked for. */
+  endEvents(reason: ApiError | Disconnected): void {
+    this.groups.end(reason);
+    this.#events.end();
   }
 
   // Beginning and end
@@ -731,8 +757,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       await this.#joinLayer();
       await this.instance['onConnect']();
     });
+    if (!failure) return;
     if (safeInstanceof(failure, ChannelLayerUnavailable)) this.#isCutOff = true;
     this.#refusal ??= failure;
+    // The client is refused, so it receives nothing of what the hook subscribed to before it failed.
+    this.#events.end();
+    this.subscriptions.endAll();
   }
 
   /**
@@ -826,8 +856,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
-    this.groups.end(reason);
-    this.#events.end();
+    this.endEvents(reason);
     this.subscriptions.endAll();
     void this.abort(reason);
     await this.#queue.addWork(async () => {

@@ -136,7 +136,10 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     ) as Entity;
   }
 
-  /** The order of lists. Default: by key, so that two lists of the same rows are equal. */
+  /**
+   * The order of lists: properties, or paths through relations such as `author.name`, the most significant first. Default: by key, so that
+   * two lists of the same rows are equal.
+   */
   protected getOrder(_context: ActionContext): ModelOrder {
     return Object.fromEntries(this.#meta.primaryKeys.map((name) => [name, 'asc' as const]));
   }

@@ -79,6 +79,8 @@ export class Connection
   #reauthorization: Reauthorization | undefined;
   /** Streams that their consumers closed. */
   #closedStreams: Map<string, ApiError> | undefined;
+  /** Resolves when events need not wait any more; undefined if they need not. */
+  #held: Promise<void> | undefined;
   /** The consumers of streams whose permission refused later. */
   #revoked: Set<ConsumerSession> | undefined;
   #draining: ApiError | undefined;
@@ -329,6 +331,7 @@ export class Connection
     const existing = this.#sessions.get(stream);
     if (existing) return existing;
     const created = new ConsumerSession(consumer, this, this.services, stream);
+    if (this.#held) created.holdEvents(this.#held);
     this.#sessions.set(stream, created);
     return created;
   }
@@ -406,8 +409,13 @@ export class Connection
     await this.#reauthorization.recheck();
   }
 
+  /** Makes later events wait, also those of streams that are first used meanwhile. */
   holdEvents(until: Promise<void>): void {
     for (const session of this.#sessions.values()) session.holdEvents(until);
+    const held = Promise.all([this.#held, until]).then(() => {
+      if (this.#held === held) this.#held = undefined;
+    });
+    this.#held = held;
   }
 
   /** Ends the consumer of a stream. If the stream is granted again, it gets another consumer. */
@@ -462,6 +470,8 @@ export class Connection
   async end(reason: ApiError, code: number): Promise<void> {
     if (this.#isEnding) return;
     this.#isEnding = true;
+    // Requests have until the time limit to be answered; the events of later commits are not the client's any more.
+    for (const session of this.#sessions.values()) session.endEvents(reason);
     const { settings, deadlines } = this.services;
     await deadlines.settles(this.drain(reason), settings.closeTimeout);
     this.close(code, toReason(reason.message));
