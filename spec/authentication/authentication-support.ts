@@ -4,6 +4,8 @@ import {
   ApiConsumer,
   type Authentication,
   Consumer,
+  IsAuthenticated,
+  Permissions,
   type SessionStore,
   type TokenVerifier,
   type UserStore,
@@ -54,3 +56,7 @@ export class WhoConsumer extends ApiConsumer {
 
 @Consumer({ subprotocols: ['chat.v2'] })
 export class ChatConsumer extends WhoConsumer {}
+
+@Permissions(IsAuthenticated)
+@Consumer()
+export class MemberConsumer extends WhoConsumer {}

@@ -1,24 +1,10 @@
 import { expect } from 'chai';
-import {
-  type App,
-  Consumer,
-  cookieSession,
-  createApp,
-  IsAuthenticated,
-  identityUser,
-  Permissions,
-  path,
-  type Settings,
-} from 'signalbox';
+import { type App, cookieSession, createApp, identityUser, path, type Settings } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { offlineOrm } from '../support/offline-orm.js';
 import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
-import { asked, inAnHour, Sessions, Users, WhoConsumer } from './authentication-support.js';
-
-@Permissions(IsAuthenticated)
-@Consumer()
-class MemberConsumer extends WhoConsumer {}
+import { asked, inAnHour, MemberConsumer, Sessions, Users, WhoConsumer } from './authentication-support.js';
 
 const page = { origin: 'https://example.org', host: 'example.org' };
 

@@ -1,25 +1,11 @@
 import { expect } from 'chai';
-import {
-  type App,
-  Consumer,
-  IsAuthenticated,
-  Permissions,
-  path,
-  queryTicket,
-  type StoredTicket,
-  type TicketStore,
-  Tickets,
-} from 'signalbox';
+import { type App, path, queryTicket, type StoredTicket, type TicketStore, Tickets } from 'signalbox';
 import { connect, type TestClock } from 'signalbox/testing';
 import type { DependencyContainer } from 'tsyringe';
 import { testProviders } from '../support/providers.js';
 import { refusal } from '../support/refusal.js';
 import { useServer } from '../support/serving.js';
-import { inAnHour, WhoConsumer } from './authentication-support.js';
-
-@Permissions(IsAuthenticated)
-@Consumer()
-class MemberConsumer extends WhoConsumer {}
+import { inAnHour, MemberConsumer } from './authentication-support.js';
 
 class SharedTickets implements TicketStore {
   static readonly all = new Map<string, StoredTicket>();

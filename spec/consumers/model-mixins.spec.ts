@@ -53,8 +53,7 @@ const Count: Mixin<CountTypes> = (base) => {
   return Counting;
 };
 
-@Consumer()
-class PlainConsumer extends mix(
+const base = mix(
   ModelConsumer(Room, { serializer: RoomSerializer }),
   List,
   Retrieve,
@@ -63,7 +62,10 @@ class PlainConsumer extends mix(
   Patch,
   Delete,
   Count,
-) {}
+);
+
+@Consumer()
+class PlainConsumer extends base {}
 
 class Factor {
   @IsInt() factor!: number;
@@ -75,16 +77,7 @@ type Serializing = WritingSerializer<Room, typeof RoomSerializer>;
 let hooks: string[] = [];
 
 @Consumer()
-class HookedConsumer extends mix(
-  ModelConsumer(Room, { serializer: RoomSerializer }),
-  List,
-  Retrieve,
-  Create,
-  Update,
-  Patch,
-  Delete,
-  Count,
-) {
+class HookedConsumer extends base {
   constructor(private readonly em: EntityManager) {
     super();
   }

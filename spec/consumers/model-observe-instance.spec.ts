@@ -1,10 +1,7 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type ActionContext,
-  type App,
   Consumer,
-  createApp,
   ModelConsumer,
   type ModelEvent,
   mix,
@@ -12,10 +9,10 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
-import { RoomSerializer } from '../support/rooms.js';
+import { RoomSerializer, useRooms } from '../support/rooms.js';
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveInstance) {
@@ -38,26 +35,11 @@ class LoudConsumer extends RoomConsumer {
 /** What the mixin has in common with that of DCRF is in dcrf/instance.spec.ts. */
 describe('ObserveInstance', () => {
   const database = useDatabase('observe_instance');
-  let app: App;
-  let ann: TestConnection;
-  let em: EntityManager;
+  const rooms = useRooms(database, [path('/ws/', RoomConsumer), path('/loud/', LoudConsumer)]);
 
-  beforeEach(async () => {
-    em = database.orm.em.fork();
-    await em.execute(`insert into room (name, archived) values ('red', false), ('blue', true)`);
-    app = createApp({ orm: database.orm, routes: [path('/ws/', RoomConsumer), path('/loud/', LoudConsumer)] });
-    ann = await connect(app, '/ws/');
-  });
-  afterEach(() => app.close());
-
-  async function call(action: string, pk: unknown, requestId?: string | number, to = ann): Promise<number> {
+  async function call(action: string, pk: unknown, requestId?: string | number, to = rooms.ann): Promise<number> {
     to.send({ action, pk, request_id: requestId });
     return (await to.receive()).response_status;
-  }
-
-  async function rename(pk: number, name: string): Promise<void> {
-    (await em.findOneOrFail(Room, pk)).name = name;
-    await em.flush();
   }
 
   for (const { title, pk } of [
@@ -70,29 +52,28 @@ describe('ObserveInstance', () => {
   }
 
   it('answers 404 for a row that the consumer does not show', async () => {
-    await using bob = await connect(app, '/ws/?open');
+    await using bob = await connect(rooms.app, '/ws/?open');
     expect(await call('subscribe_instance', 2, 4, bob)).to.equal(404);
     expect(await call('subscribe_instance', 1, 4, bob)).to.equal(201);
   });
 
   it('ends with 204 although the row is gone, and with 404 for a key that no row can have', async () => {
     await call('subscribe_instance', 1, 4);
-    await em.nativeDelete(Room, { id: 1 });
+    await rooms.em.nativeDelete(Room, { id: 1 });
     expect(await call('unsubscribe_instance', 1, 4)).to.equal(204);
     expect(await call('unsubscribe_instance', 'abc', 4)).to.equal(404);
   });
 
   it('lets onInstance decide what is sent', async () => {
-    await using bob = await connect(app, '/loud/');
+    await using bob = await connect(rooms.app, '/loud/');
     await call('subscribe_instance', 1, 4, bob);
-    await rename(1, 'pink');
+    await rooms.write((room) => (room.name = 'pink'));
     expect(await bob.receive()).to.deep.include({
       action: 'update',
       data: { loud: { id: 1, name: 'pink' } },
       request_id: 4,
     });
-    em.remove(em.getReference(Room, 1));
-    await em.flush();
+    await rooms.remove(1);
     expect(await bob.receive()).to.deep.include({ action: 'delete', data: { pk: 1 }, request_id: 4 });
   });
 });

@@ -30,33 +30,14 @@ import { Message, Room } from '../support/entities.js';
 import { event, reply, revoked } from '../support/frames.js';
 import { lastingPort } from '../support/ports.js';
 import { testProviders } from '../support/providers.js';
-import { MessageSerializer } from '../support/rooms.js';
-
-interface RoomKey {
-  readonly room: number;
-}
-
-abstract class FollowingConsumer extends ApiConsumer {
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-  @GroupsForSignal('onMessage')
-  protected *groupsOfMessage({ room }: Message) {
-    yield `room-${room.id}`;
-  }
-  @GroupsForConsumer('onMessage')
-  protected *groupsOfRoom({ room }: RoomKey) {
-    yield `room-${room}`;
-  }
-}
+import { MessageObserver } from '../support/rooms.js';
 
 /** Resolved once the lobby has subscribed. */
 let followed = Promise.withResolvers<void>();
 
 /** Follows the room of its user, or that of guests, from the beginning. */
 @Consumer({ eager: true })
-class LobbyConsumer extends FollowingConsumer {
+class LobbyConsumer extends MessageObserver {
   override readonly requestIds = { lobby: 'onMessage' } as const;
 
   constructor(private readonly connections: Connections) {
@@ -112,7 +93,7 @@ class MayFollow implements Permission {
 
 @Consumer()
 @Permissions(MayFollow)
-class GuardedConsumer extends FollowingConsumer {
+class GuardedConsumer extends MessageObserver {
   protected override async onConnect() {
     await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'guarded' });
   }
@@ -120,7 +101,7 @@ class GuardedConsumer extends FollowingConsumer {
 
 /** Subscribes, and then refuses its client. */
 @Consumer()
-class RefusingConsumer extends FollowingConsumer {
+class RefusingConsumer extends MessageObserver {
   protected override async onConnect() {
     await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'lobby' });
     throw new PermissionDenied('Not today.');
@@ -135,7 +116,7 @@ let hesitated = Promise.withResolvers<void>();
 let refused = Promise.withResolvers<unknown>();
 
 @Consumer()
-class HesitatingConsumer extends FollowingConsumer {
+class HesitatingConsumer extends MessageObserver {
   protected override async onConnect() {
     await hesitated.promise;
     await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'lobby' }).catch(refused.resolve);
@@ -187,7 +168,7 @@ class UndauntedConsumer extends ApiConsumer {
 let requestId: unknown = '';
 
 @Consumer()
-class MistakenConsumer extends FollowingConsumer {
+class MistakenConsumer extends MessageObserver {
   override readonly requestIds = { lobby: 'onRoom', news: 'onMessage' } as const;
 
   protected override async onConnect() {

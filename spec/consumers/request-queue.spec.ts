@@ -4,9 +4,7 @@ import {
   Action,
   ActionContext,
   ApiConsumer,
-  type App,
   Consumer,
-  createApp,
   type ModelEvent,
   ModelObserver,
   path,
@@ -17,7 +15,7 @@ import { AllThings, ByShelf } from '../dcrf/observer-consumers.js';
 import { useDatabase } from '../support/database.js';
 import { done, event, failure } from '../support/frames.js';
 import { gate } from '../support/serving.js';
-import { createThing, fill, save, Thing, thingModels } from '../support/things.js';
+import { createThing, save, Thing, thingModels, useThings } from '../support/things.js';
 
 let slow = gate();
 
@@ -56,26 +54,18 @@ class OwnUnsubscribe extends ApiConsumer {
 
 describe('Unsubscribing by request id', () => {
   const database = useDatabase('requests', thingModels);
-  let app: App;
-  before(() => {
-    app = createApp({
-      orm: database.orm,
-      routes: [
-        path('/ws/all/', AllThings),
-        path('/ws/shelf/', ByShelf),
-        path('/ws/late/', LateConsumer),
-        path('/ws/own/', OwnUnsubscribe),
-      ],
-    });
-  });
-  after(() => app.close());
+  const things = useThings(database, [
+    path('/ws/all/', AllThings),
+    path('/ws/shelf/', ByShelf),
+    path('/ws/late/', LateConsumer),
+    path('/ws/own/', OwnUnsubscribe),
+  ]);
   beforeEach(() => {
     slow = gate();
-    return fill(database.orm);
   });
 
   it('ends that subscription and no other', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 8, request_id: 5 });
     await ann.request('subscribe_shelf', { shelf: 8, request_id: '5' });
     expect(await ann.request('unsubscribe', { target: 5, request_id: 6 })).to.deep.equal(done('unsubscribe', 204, 6));
@@ -85,7 +75,7 @@ describe('Unsubscribing by request id', () => {
   });
 
   it('waits behind the request that subscribes', async () => {
-    await using ann = await connect(app, '/ws/all/');
+    await using ann = await connect(things.app, '/ws/all/');
     ann.send({ action: 'subscribe_all', request_id: 1 });
     expect(await ann.request('unsubscribe', { target: 1, request_id: 2 })).to.deep.equal(done('unsubscribe', 204, 2));
     expect(await ann.receive()).to.deep.equal(done('subscribe_all', 201));
@@ -94,7 +84,7 @@ describe('Unsubscribing by request id', () => {
   });
 
   it('ends also what a detached request is still about to subscribe to, for all its observers', async () => {
-    await using ann = await connect(app, '/ws/late/');
+    await using ann = await connect(things.app, '/ws/late/');
     ann.send({ action: 'watch', request_id: 1 });
     expect(await ann.request('unsubscribe', { target: 1, request_id: 2 })).to.deep.equal(done('unsubscribe', 204, 2));
     slow.resolve();
@@ -104,7 +94,7 @@ describe('Unsubscribing by request id', () => {
   });
 
   it('is a 204 where there is nothing to end, and a 400 without a target', async () => {
-    await using ann = await connect(app, '/ws/all/');
+    await using ann = await connect(things.app, '/ws/all/');
     expect(await ann.request('unsubscribe', { target: 9, request_id: 1 })).to.deep.equal(done('unsubscribe', 204));
     expect(await ann.request('unsubscribe', { request_id: 1 })).to.deep.equal(
       failure('unsubscribe', 400, 'parse_error', 'Name the request_id of the subscription as "target".'),
@@ -112,7 +102,7 @@ describe('Unsubscribing by request id', () => {
   });
 
   it('is left to a consumer that has an action of this name', async () => {
-    await using ann = await connect(app, '/ws/own/');
+    await using ann = await connect(things.app, '/ws/own/');
     expect(await ann.request('unsubscribe', { target: 9, request_id: 1 })).to.deep.include({ data: { mine: 9 } });
   });
 });

@@ -6,38 +6,32 @@ import {
   ActionContext,
   type App,
   any,
-  Clock,
   Consumer,
   createApp,
   type Delivery,
   DetailAction,
   type GivenSettings,
   GroupsForBoth,
-  Logger,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   ObserveInstance,
   type Permission,
   Permissions,
   path,
-  Retrieve,
   RevokedBy,
   type Subscription,
   Throttled,
 } from 'signalbox';
-import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
-import { injectable, container as rootContainer } from 'tsyringe';
+import { connect, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { SubscriptionIndex, type SubscriptionRecord } from '#signalbox/observers/subscriptions.js';
 import { useDatabase } from '../support/database.js';
 import { revoked } from '../support/frames.js';
+import { testProviders } from '../support/providers.js';
 import { RoomKey } from '../support/rooms.js';
-import { Note, NoteObserver, NoteSerializer, Seat } from '../support/seats.js';
-
-@injectable()
-class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'room'] }) {}
+import { Note, NoteObserver, NoteSerializer, Seat, SeatObserver, SeatSerializer } from '../support/seats.js';
 
 let asked: string[] = [];
 
@@ -127,17 +121,7 @@ class OpenConsumer extends mix(ModelConsumer(Note, { serializer: NoteSerializer 
 @Permissions(ReadsOnly)
 class ReadOnlyConsumer extends OpenConsumer {}
 
-abstract class SeatObserver extends mix(ModelConsumer(Seat, { serializer: SeatSerializer }), Retrieve) {
-  @ModelObserver(() => Note, { serializer: NoteSerializer })
-  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForBoth('onNote')
-  protected *groupsOfRoom({ room }: Note | RoomKey) {
-    yield `room-${room}`;
-  }
-
+abstract class WatchedSeats extends SeatObserver {
   @ModelObserver(() => Seat, { serializer: SeatSerializer })
   async onSeat(event: ModelEvent<SeatSerializer>, subscription: Subscription) {
     await subscription.send(event);
@@ -149,11 +133,6 @@ abstract class SeatObserver extends mix(ModelConsumer(Seat, { serializer: SeatSe
   }
 
   @DetailAction({ status: 201 })
-  async follow({ room }: Seat, context: ActionContext) {
-    await this.subscribe(this.onNote, { room }, context);
-  }
-
-  @DetailAction({ status: 201 })
   async followSeats(_seat: Seat, context: ActionContext) {
     await this.subscribe(this.onSeat, {}, context);
   }
@@ -161,10 +140,10 @@ abstract class SeatObserver extends mix(ModelConsumer(Seat, { serializer: SeatSe
 
 @Consumer()
 @Permissions(IsOpen)
-class SeatConsumer extends SeatObserver {}
+class SeatConsumer extends WatchedSeats {}
 
 @Consumer()
-class NarrowedConsumer extends SeatObserver {
+class NarrowedConsumer extends WatchedSeats {
   protected override getQuery() {
     return { room: { $ne: closedRoom } };
   }
@@ -207,12 +186,9 @@ describe('At the delivery of an event', () => {
   afterEach(() => app.close());
 
   function application(settings: GivenSettings = {}): App {
-    clock = new TestClock();
-    logger = new MemoryLogger();
+    const { container, ...providers } = testProviders();
+    ({ clock, logger } = providers);
     subscribed = new WatchedSubscriptions();
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, logger);
-    container.registerInstance(Clock, clock);
     container.registerInstance(SubscriptionIndex, subscribed);
     const routes = [
       path('/ws/', NoteConsumer),

@@ -1,8 +1,7 @@
 import { expect } from 'chai';
-import { Action, ApiConsumer, Consumer, createApp, IsAuthenticated, Logger, Permissions, path } from 'signalbox';
-import { connect, MemoryLogger } from 'signalbox/testing';
-import { container as root } from 'tsyringe';
-import { offlineOrm } from '../support/offline-orm.js';
+import { Action, ApiConsumer, Consumer, IsAuthenticated, Permissions, path } from 'signalbox';
+import { connect } from 'signalbox/testing';
+import { useServer } from '../support/serving.js';
 
 @Consumer()
 @Permissions(IsAuthenticated)
@@ -20,23 +19,18 @@ class Guests extends ApiConsumer {
 }
 
 describe('The user of a consumer', () => {
-  const serve = async () => {
-    const logger = new MemoryLogger();
-    const container = root.createChildContainer();
-    container.registerInstance(Logger, logger);
-    const routes = [path('/members/', Members), path('/guests/', Guests)];
-    return { app: createApp({ orm: await offlineOrm(), container, routes }), logger };
-  };
+  const server = useServer();
+  const serve = () => server([path('/members/', Members), path('/guests/', Guests)]);
 
   it('is the user that is logged in', async () => {
-    const { app } = await serve();
+    const { app } = serve();
     await using ann = await connect(app, '/members/', { user: { id: 1 } });
     expect(await ann.request('me')).to.deep.include({ response_status: 200, data: { id: 1 } });
   });
 
   for (const user of [undefined, null]) {
     it(`is a 401 where no user is logged in, and the middleware says ${user}`, async () => {
-      const { app } = await serve();
+      const { app } = serve();
       await using guest = await connect(app, '/guests/', { prepare: (scope) => Object.assign(scope, { user }) });
       expect(await guest.request('me')).to.deep.include({
         response_status: 401,
@@ -47,7 +41,7 @@ describe('The user of a consumer', () => {
   }
 
   it('has to be loaded where a token proves an identity only, as the log says', async () => {
-    const { app, logger } = await serve();
+    const { app, logger } = serve();
     await using ann = await connect(app, '/members/', { identity: { userId: '1' } });
     expect(await ann.request('me')).to.deep.include({ response_status: 500, code: 'server_error' });
     expect(logger.at('error').map(({ fields }) => (fields['error'] as Error).message)).to.deep.equal([

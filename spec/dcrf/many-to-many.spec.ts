@@ -5,10 +5,8 @@ import {
   Action,
   ActionContext,
   ApiConsumer,
-  type App,
   Consumer,
   Create,
-  createApp,
   GroupsForConsumer,
   GroupsForSignal,
   ModelConsumer,
@@ -25,7 +23,7 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
-import { fill, save, Tag, Thing, thingModels } from '../support/things.js';
+import { save, Tag, Thing, thingModels, useThings } from '../support/things.js';
 
 @injectable()
 class TaggedSerializer extends ModelSerializer(Thing, { fields: ['id', 'name', 'tags'], readOnly: ['id'] }) {}
@@ -79,15 +77,11 @@ class Watching extends ApiConsumer {
 
 describe('Many-to-many relations, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_many_to_many', thingModels);
-  let app: App;
-  before(() => {
-    app = createApp({
-      orm: database.orm,
-      routes: [path('/ws/instance/', Instances), path('/ws/sub/', SubInstances), path('/ws/m2m/', Watching)],
-    });
-  });
-  after(() => app.close());
-  beforeEach(() => fill(database.orm));
+  const things = useThings(database, [
+    path('/ws/instance/', Instances),
+    path('/ws/sub/', SubInstances),
+    path('/ws/m2m/', Watching),
+  ]);
 
   /** From the owning side; `loads` the collection first or changes it unread. */
   async function forward(pk: number, change: (thing: Thing, tag: (id: number) => Tag) => void, loads = true) {
@@ -103,7 +97,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
     await em.flush();
   }
   async function watching(action = 'watch', kwargs = {}): Promise<TestConnection> {
-    const connection = await connect(app, '/ws/m2m/');
+    const connection = await connect(things.app, '/ws/m2m/');
     expect(await connection.request(action, { ...kwargs, request_id: 1 })).to.deep.equal(done(action, 201));
     return connection;
   }
@@ -116,7 +110,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
   }
 
   it('S247 (differs) tells one instance its relation, changed from both sides', async () => {
-    await using ann = await connect(app, '/ws/instance/');
+    await using ann = await connect(things.app, '/ws/instance/');
     await ann.request('subscribe_instance', { pk: 1, request_id: 1 });
     await forward(1, ({ tags }, tag) => tags.add(tag(1), tag(2)));
     await expectTags(ann, 1, [1, 2]);
@@ -137,7 +131,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
   });
 
   it('S249 (differs) tells relations without being asked to', async () => {
-    await using ann = await connect(app, '/ws/instance/');
+    await using ann = await connect(things.app, '/ws/instance/');
     await ann.request('subscribe_instance', { pk: 1, request_id: 1 });
     await forward(1, ({ tags }, tag) => tags.add(tag(1), tag(2)), false);
     await expectTags(ann, 1, [1, 2]);
@@ -235,7 +229,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
 
   it('S256 (differs) tells one event of a request that writes columns and a relation', async () => {
     await using ann = await watching();
-    await using bob = await connect(app, '/ws/instance/');
+    await using bob = await connect(things.app, '/ws/instance/');
     await bob.request('patch', { pk: 1, data: { name: 'both', tags: [1, 2] }, request_id: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'both', tags: [1, 2] }));
     await bob.request('create', { data: { name: 'both2', tags: [3] }, request_id: 2 });
@@ -244,7 +238,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
   });
 
   it('S257 (differs) tells relations to a consumer that extends another', async () => {
-    await using ann = await connect(app, '/ws/sub/');
+    await using ann = await connect(things.app, '/ws/sub/');
     await ann.request('subscribe_instance', { pk: 1, request_id: 4 });
     await forward(1, ({ tags }, tag) => tags.add(tag(1)));
     expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', tags: [1] }, 4));
@@ -253,7 +247,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
   it('tells the owners of a row that the other side removes', async () => {
     await forward(1, ({ tags }, tag) => tags.add(tag(1), tag(2)));
     await forward(2, ({ tags }, tag) => tags.add(tag(2)));
-    await app.idle();
+    await things.app.idle();
     await using ann = await watching();
     const em = database.orm.em.fork();
     em.remove(await em.findOneOrFail(Tag, 2));
@@ -268,7 +262,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
   it('tells one event of an owner that is written in the flush that removes its member, and a delete of one that goes too', async () => {
     await forward(1, ({ tags }, tag) => tags.add(tag(1)));
     await forward(2, ({ tags }, tag) => tags.add(tag(1)));
-    await app.idle();
+    await things.app.idle();
     await using ann = await watching();
     const em = database.orm.em.fork();
     const [first, second] = [await em.findOneOrFail(Thing, 1), await em.findOneOrFail(Thing, 2)];
@@ -285,7 +279,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
 
   it('tells nothing of owners where the removal is rolled back', async () => {
     await forward(1, ({ tags }, tag) => tags.add(tag(1)));
-    await app.idle();
+    await things.app.idle();
     await using ann = await watching();
     const rolledBack = database.orm.em.fork().transactional(async (em) => {
       em.remove(em.getReference(Tag, 1));
@@ -323,7 +317,7 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
 
     it('see the members that the other side removes', async () => {
       await forward(1, ({ tags }, tag) => tags.add(tag(1)));
-      await app.idle();
+      await things.app.idle();
       await using ann = await watching('watch_tag', { tag: 1 });
       const em = database.orm.em.fork();
       em.remove(await em.findOneOrFail(Tag, 1));

@@ -1,22 +1,18 @@
 import { expect } from 'chai';
 import {
-  type App,
   Consumer,
-  createApp,
   GroupsForConsumer,
   GroupsForSignal,
-  Logger,
   type ModelEvent,
   ModelObserver,
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger } from 'signalbox/testing';
-import { container as rootContainer } from 'tsyringe';
+import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { queriesOf } from '../support/queries.js';
-import { createThing, fill, save, Thing, thingModels } from '../support/things.js';
+import { createThing, save, Thing, thingModels, useThings } from '../support/things.js';
 import { BothSides, ByShelf, TwoGroups, Watching } from './observer-consumers.js';
 
 /** The groups of a subscription come from who is connected. */
@@ -51,28 +47,16 @@ class Groupless extends Watching {
 
 describe('Groups and moves, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_groups', thingModels);
-  const logger = new MemoryLogger();
-  let app: App;
-  before(() => {
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, logger);
-    app = createApp({
-      orm: database.orm,
-      container,
-      routes: [
-        path('/ws/shelf/', ByShelf),
-        path('/ws/groups-both/', BothSides),
-        path('/ws/multi-group/', TwoGroups),
-        path('/ws/mine/', Mine),
-        path('/ws/groupless/', Groupless),
-      ],
-    });
-  });
-  after(() => app.close());
-  beforeEach(() => fill(database.orm));
+  const things = useThings(database, [
+    path('/ws/shelf/', ByShelf),
+    path('/ws/groups-both/', BothSides),
+    path('/ws/multi-group/', TwoGroups),
+    path('/ws/mine/', Mine),
+    path('/ws/groupless/', Groupless),
+  ]);
 
   it('S210 (differs) keeps to the groups that the observer names', async () => {
-    await using ann = await connect(app, '/ws/groups-both/');
+    await using ann = await connect(things.app, '/ws/groups-both/');
     await ann.request('watch', { shelf: 5, request_id: 1 });
     await createThing(database.orm, 'test', 5);
     expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
@@ -81,7 +65,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('S211 (differs) takes the groups of each side from a method of its own', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 5, request_id: 1 });
     await createThing(database.orm, 'test', 5);
     expect(await ann.receive()).to.deep.equal(event('create', { id: 4, name: 'test', shelf: 5 }));
@@ -90,15 +74,15 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('S212 (differs) takes the groups of both sides from one method', async () => {
-    await using ann = await connect(app, '/ws/groups-both/');
+    await using ann = await connect(things.app, '/ws/groups-both/');
     expect(await ann.request('watch', { shelf: 1, request_id: 1 })).to.deep.equal(done('watch', 201));
     await save(database.orm, 1, { count: 3 });
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
   });
 
   it('S214 (differs) tells a move as a delete of the key where the row was, and as a create where it is', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
-    await using bob = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
+    await using bob = await connect(things.app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
     await bob.request('subscribe_shelf', { shelf: 2, request_id: 2 });
     await save(database.orm, 1, { shelf: 2 });
@@ -110,7 +94,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('S215 (differs) tells a connection with both groups the delete of one subscription and the create of the other', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
     await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
     await save(database.orm, 1, { shelf: 2 });
@@ -120,7 +104,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('S216 (differs) tells a subscription with two groups of a row each change once', async () => {
-    await using ann = await connect(app, '/ws/multi-group/');
+    await using ann = await connect(things.app, '/ws/multi-group/');
     await ann.request('watch', { shelf: 1, request_id: 1 });
     await ann.request('watch', { pk: 1, request_id: 1 });
     await save(database.orm, 1, { count: 3 });
@@ -131,7 +115,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('S217 (differs) has the scope in the groups of a consumer', async () => {
-    await using bob = await connect(app, '/ws/mine/?user=1');
+    await using bob = await connect(things.app, '/ws/mine/?user=1');
     expect(await bob.request('watch', { request_id: 1 })).to.deep.equal(done('watch', 201));
     const em = database.orm.em.fork();
     em.assign(await em.findOneOrFail(Thing, 1), { owner: 1 });
@@ -140,18 +124,18 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('S219 (differs) disturbs no read and no write where a groups method gives no list', async () => {
-    await using ann = await connect(app, '/ws/groupless/');
-    await using bob = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/groupless/');
+    await using bob = await connect(things.app, '/ws/shelf/');
     await ann.request('watch', { request_id: 1 });
     await bob.request('subscribe_shelf', { shelf: 1, request_id: 2 });
     await save(database.orm, 1, { count: 1 });
     expect(await bob.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', shelf: 1 }, 2));
     await ann.expectSilence();
-    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be sent as an event.');
+    expect(things.logger.entries.map(({ message }) => message)).to.include('A change could not be sent as an event.');
   });
 
   it('S220 (differs) costs no query and no recursion where rows are loaded in part', async () => {
-    await using ann = await connect(app, '/ws/multi-group/');
+    await using ann = await connect(things.app, '/ws/multi-group/');
     await ann.request('watch', { shelf: 1, request_id: 1 });
     const em = database.orm.em.fork();
     const queries = await queriesOf(database.orm, async () => {
@@ -165,7 +149,9 @@ describe('Groups and moves, as DCRF recorded them', () => {
   });
 
   it('takes names of any length from a client', async () => {
-    await using ann = await connect(app, '/ws/mine/', { prepare: (scope) => scope.query.set('user', 'x'.repeat(600)) });
+    await using ann = await connect(things.app, '/ws/mine/', {
+      prepare: (scope) => scope.query.set('user', 'x'.repeat(600)),
+    });
     expect(await ann.request('watch', { request_id: 1 })).to.deep.equal(done('watch', 201));
   });
 });

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { type App, createApp, path } from 'signalbox';
+import { path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
-import { createThing, fill, removeThing, save, thingModels } from '../support/things.js';
+import { createThing, removeThing, save, thingModels, useThings } from '../support/things.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 
 const noId = {
@@ -17,18 +17,10 @@ const noId = {
 
 describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_request_ids', thingModels);
-  let app: App;
-  before(() => {
-    app = createApp({
-      orm: database.orm,
-      routes: [path('/ws/all-things/', AllThings), path('/ws/shelf/', ByShelf)],
-    });
-  });
-  after(() => app.close());
-  beforeEach(() => fill(database.orm));
+  const things = useThings(database, [path('/ws/all-things/', AllThings), path('/ws/shelf/', ByShelf)]);
 
   it('S221 (differs) gives each event the request id of its subscription', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
     expect(await ann.request('subscribe_shelf', { shelf: 8, request_id: 5 })).to.deep.equal(
       done('subscribe_shelf', 201, 5),
     );
@@ -37,7 +29,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   });
 
   it('S222 (differs) leaves the groups of a subscription that ended, and hears of those of the next', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
     await createThing(database.orm, 'thenewname', 8);
     await removeThing(database.orm, 4);
     await ann.expectSilence();
@@ -56,7 +48,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   });
 
   it('takes the groups of the kwargs out of a subscription that has others', async () => {
-    await using ann = await connect(app, '/ws/shelf/');
+    await using ann = await connect(things.app, '/ws/shelf/');
     for (const shelf of [8, 9]) await ann.request('subscribe_shelf', { shelf, request_id: 5 });
     await ann.request('unsubscribe_shelf', { shelf: 8, request_id: 5 });
     await createThing(database.orm, 'one', 8);
@@ -67,7 +59,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   });
 
   it('S224 (differs) ends every subscription where the observer is unsubscribed without a context', async () => {
-    await using ann = await connect(app, '/ws/all-things/');
+    await using ann = await connect(things.app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     await ann.request('subscribe_all', { request_id: 2 });
     expect(await ann.request('unsubscribe_everything', { request_id: 3 })).to.deep.equal(
@@ -78,7 +70,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   });
 
   it('S225 (differs) has no subscription without a request id, and so none that cannot be ended', async () => {
-    await using ann = await connect(app, '/ws/all-things/');
+    await using ann = await connect(things.app, '/ws/all-things/');
     ann.send({ action: 'subscribe_all' });
     expect(await ann.receive()).to.deep.equal(noId);
     await save(database.orm, 1, { count: 3 });
@@ -86,7 +78,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   });
 
   it('S226 (differs) keeps a subscription where another request id is unsubscribed', async () => {
-    await using ann = await connect(app, '/ws/all-things/');
+    await using ann = await connect(things.app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     await save(database.orm, 1, { count: 3 });
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));

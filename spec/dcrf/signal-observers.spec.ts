@@ -10,18 +10,17 @@ import {
   Consumer,
   createApp,
   GroupsForBoth,
-  Logger,
   Observer,
   path,
   Signal,
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger } from 'signalbox/testing';
-import { container as rootContainer } from 'tsyringe';
+import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { RoomKey } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 import { thingModels } from '../support/things.js';
 
 class Fired {
@@ -143,18 +142,12 @@ class Listening extends ApiConsumer {
 
 describe('Observers of signals, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_signals', thingModels);
-  const logger = new MemoryLogger();
+  const serve = useServer();
   let app: App;
-  before(() => {
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, logger);
-    app = createApp({
-      orm: database.orm,
-      container,
-      routes: [path('/ws/signal/', SignalConsumer), path('/ws/readme-signal/', Listening)],
-    });
+  beforeEach(() => {
+    const routes = [path('/ws/signal/', SignalConsumer), path('/ws/readme-signal/', Listening)];
+    ({ app } = serve(routes, { orm: database.orm }));
   });
-  after(() => app.close());
 
   it('S174 (differs) tells a signal that was sent outside of any request', async () => {
     await using ann = await connect(app, '/ws/signal/');

@@ -8,18 +8,18 @@ import {
   Consumer,
   createApp,
   InMemoryChannelLayer,
-  Logger,
   type ModelEvent,
   ModelObserver,
   ModelSerializer,
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
-import { injectable, container as rootContainer } from 'tsyringe';
+import { connect, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { emptyDatabase, useDatabase } from '../support/database.js';
 import { event } from '../support/frames.js';
 import { createDatabase } from '../support/postgres.js';
+import { testProviders } from '../support/providers.js';
 import { createThing, fill, removeThing, save, Thing, thingModels } from '../support/things.js';
 import { AllThings, ByShelf, Watching } from './observer-consumers.js';
 
@@ -69,7 +69,7 @@ function ignoreOwn(error: unknown): void {
 
 describe('Transactions, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_transactions', thingModels);
-  const logger = new MemoryLogger();
+  const { container, logger } = testProviders();
   const layer = new FragileLayer();
   let app: App;
   let other: MikroORM;
@@ -82,8 +82,6 @@ describe('Transactions, as DCRF recorded them', () => {
       contextName: 'other',
     });
     await other.schema.create();
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, logger);
     app = createApp({
       orm: database.orm,
       container,

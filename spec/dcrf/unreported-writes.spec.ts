@@ -7,17 +7,16 @@ import {
   type App,
   Consumer,
   createApp,
-  Logger,
   type ModelEvent,
   ModelObserver,
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger } from 'signalbox/testing';
-import { container as rootContainer } from 'tsyringe';
+import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { event } from '../support/frames.js';
 import { lockWaits } from '../support/locks.js';
+import { testProviders } from '../support/providers.js';
 import { fill, Person, save, Tag, Thing, thingModels } from '../support/things.js';
 import { unreportedWriters, writeBoth } from '../support/unreported-writers.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
@@ -32,8 +31,7 @@ class AllPeople extends ApiConsumer {
 
 describe('Writes past the unit of work, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_unreported', thingModels);
-  const logger = new MemoryLogger();
-  const container = rootContainer.createChildContainer();
+  const { container, logger } = testProviders();
   let app: App;
   let announcer: Announcer;
   /** What the write of an asynchronous context waits for at its end: see `secondly`. */
@@ -44,7 +42,6 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
       afterUpsert: async () => held.getStore(),
       beforeTransactionCommit: async () => held.getStore(),
     });
-    container.registerInstance(Logger, logger);
     app = createApp({
       orm: database.orm,
       container,
@@ -106,9 +103,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   }
 
   it('names a line once per model', async () => {
-    const own = rootContainer.createChildContainer();
-    const log = new MemoryLogger();
-    own.registerInstance(Logger, log);
+    const { container: own, logger: log } = testProviders();
     const routes = [path('/things/', AllThings), path('/people/', AllPeople)];
     const other = createApp({ orm: database.orm, container: own, settings: { development: true }, routes });
     const em = database.orm.em.fork();
@@ -139,9 +134,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     for (const [what, writes] of cases) {
       for (const [name, run] of hooks) {
         it(`${what}, in a hook of ${name}`, async () => {
-          const log = new MemoryLogger();
-          const own = rootContainer.createChildContainer();
-          own.registerInstance(Logger, log);
+          const { container: own, logger: log } = testProviders();
           const routes = [path('/', AllThings)];
           const other = createApp({ orm: database.orm, container: own, settings: { development: true }, routes });
           write = writes;
@@ -164,7 +157,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   });
 
   it('tells members that a write past the unit of work changed, whether or not groups are derived from them', async () => {
-    const own = rootContainer.createChildContainer();
+    const { container: own } = testProviders();
     const other = createApp({ orm: database.orm, container: own, routes: [path('/', AllThings)] });
     await using ann = await connect(other, '/');
     await ann.request('subscribe_all', { request_id: 1 });
@@ -341,9 +334,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   }
 
   it('costs nothing once the application is closed', async () => {
-    const closing = new MemoryLogger();
-    const own = rootContainer.createChildContainer();
-    own.registerInstance(Logger, closing);
+    const { container: own, logger: closing } = testProviders();
     const other = createApp({ orm: database.orm, container: own, routes: [path('/', AllThings)] });
     await other.close();
     await database.orm.em.fork().nativeUpdate(Thing, { id: 1 }, { count: 7 });

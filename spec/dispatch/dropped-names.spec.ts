@@ -2,10 +2,8 @@ import { expect } from 'chai';
 import {
   Action,
   ApiConsumer,
-  type App,
   Consumer,
   Create,
-  createApp,
   Delete,
   LimitOffsetPaginator,
   List,
@@ -21,7 +19,7 @@ import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
+import { type Served, useServer } from '../support/serving.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, {
@@ -76,34 +74,31 @@ const noted: readonly [string, string, object, readonly [string, object][]][] = 
 
 describe('Names that no action asks for', () => {
   const database = useDatabase('dropped_names');
-  let providers: TestProviders;
-  let app: App;
+  const serve = useServer();
 
-  const start = (development: boolean): void => {
-    providers = testProviders();
+  const start = (development: boolean): Served => {
     const routes = [path('/rooms/', Rooms), path('/plain/', Plain)];
-    app = createApp({ orm: database.orm, container: providers.container, settings: { development }, routes });
+    return serve(routes, { orm: database.orm, settings: { development } });
   };
   beforeEach(async () => {
     const em = database.orm.em.fork();
     em.create(Room, { name: 'red' });
     await em.flush();
   });
-  afterEach(() => app.close());
 
   for (const [at, action, sent, notes] of noted) {
     it(`are noted in development: ${action} with ${JSON.stringify(sent)}`, async () => {
-      start(true);
+      const { app, logger } = start(true);
       await using ann = await connect(app, at);
       expect((await ann.request(action, sent as Record<string, unknown>)).response_status).to.be.below(300);
-      expect(providers.logger.at('debug').map(({ message, fields }) => [message, fields])).to.deep.equal(notes);
+      expect(logger.at('debug').map(({ message, fields }) => [message, fields])).to.deep.equal(notes);
     });
   }
 
   it('are not noted in production', async () => {
-    start(false);
+    const { app, logger } = start(false);
     await using ann = await connect(app, '/rooms/');
     await ann.request('create', { data: { name: 'a', admin: true }, pk: 5 });
-    expect(providers.logger.entries).to.deep.equal([]);
+    expect(logger.entries).to.deep.equal([]);
   });
 });

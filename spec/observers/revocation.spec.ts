@@ -8,15 +8,12 @@ import {
   type App,
   Consumer,
   createApp,
-  DetailAction,
   demultiplexer,
-  GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   ObserveInstance,
   type Permission,
@@ -35,10 +32,7 @@ import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { revoked } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
 import { RoomKey } from '../support/rooms.js';
-import { Note, NoteSerializer, Seat } from '../support/seats.js';
-
-@injectable()
-class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'room', 'name'] }) {}
+import { Note, NoteSerializer, Seat, SeatObserver } from '../support/seats.js';
 
 interface Kick {
   readonly room: number;
@@ -166,24 +160,9 @@ class RowConsumer extends mix(ModelConsumer(Note, { serializer: NoteSerializer }
 
 /** Follows what is said of the object that the client named, which its query has to show. */
 @Consumer()
-class SeatConsumer extends ModelConsumer(Seat, { serializer: SeatSerializer }) {
+class SeatConsumer extends SeatObserver {
   protected override getQuery() {
     return { name: name(this.scope.query) };
-  }
-
-  @DetailAction({ status: 201 })
-  async follow({ room }: Seat, context: ActionContext) {
-    await this.subscribe(this.onNote, { room }, context);
-  }
-
-  @ModelObserver(() => Note, { serializer: NoteSerializer })
-  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForBoth('onNote')
-  protected *groupsOfRoom({ room }: Note | RoomKey) {
-    yield `room-${room}`;
   }
 
   @RevokedBy('onNote', () => Seat)

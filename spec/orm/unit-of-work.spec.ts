@@ -1,21 +1,18 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { UnitOfWork } from '#signalbox/orm/unit-of-work.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { useOfflineOrm } from '../support/offline-orm.js';
 
 describe('A unit of work', () => {
-  let orm: MikroORM;
+  const offline = useOfflineOrm();
   let unitOfWork: UnitOfWork;
 
-  before(async () => {
-    orm = await offlineOrm();
-    unitOfWork = new UnitOfWork(orm.em);
+  before(() => {
+    unitOfWork = new UnitOfWork(offline.orm.em);
   });
-  after(() => orm.close());
 
   /** Which manager the application's means here. */
-  const here = (): EntityManager => orm.em.getContext(false);
+  const here = (): EntityManager => offline.orm.em.getContext(false);
 
   it('has a manager of its own, the same from its first use to its end', async () => {
     const seen = await unitOfWork.run(async () => {
@@ -24,7 +21,7 @@ describe('A unit of work', () => {
       return [first, here()];
     });
     expect(seen[0]).to.equal(seen[1]);
-    expect(seen[0]).not.to.equal(orm.em);
+    expect(seen[0]).not.to.equal(offline.orm.em);
     expect(await unitOfWork.run(async () => here())).not.to.equal(seen[0]);
   });
 
@@ -42,8 +39,11 @@ describe('A unit of work', () => {
 
   it('begins with the state of the application, and not with that of the code that runs it', async () => {
     const params = await unitOfWork.run(async () => {
-      orm.em.setFilterParams('tenant', { id: 1 });
-      return [orm.em.getFilterParams('tenant'), await unitOfWork.run(async () => orm.em.getFilterParams('tenant'))];
+      offline.orm.em.setFilterParams('tenant', { id: 1 });
+      return [
+        offline.orm.em.getFilterParams('tenant'),
+        await unitOfWork.run(async () => offline.orm.em.getFilterParams('tenant')),
+      ];
     });
     expect(params).to.deep.equal([{ id: 1 }, undefined]);
   });

@@ -4,9 +4,7 @@ import { IsInt, IsUUID } from 'class-validator';
 import {
   Action,
   ActionContext,
-  type App,
   Consumer,
-  createApp,
   DetailAction,
   ModelConsumer,
   ModelSerializer,
@@ -19,7 +17,7 @@ import {
 import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { Label, trackerModels } from '../support/tracker.js';
 
 @injectable()
@@ -76,7 +74,7 @@ class GuardedConsumer extends mix(ModelConsumer(Label, { serializer: LabelSerial
 
 describe('kwargs that a permission looks at', () => {
   const database = useDatabase('checked_kwargs', trackerModels);
-  let app: App;
+  const serve = useServer();
   let logger: MemoryLogger;
   let labels: TestConnection;
   let guarded: TestConnection;
@@ -84,17 +82,12 @@ describe('kwargs that a permission looks at', () => {
   beforeEach(async () => {
     seen = [];
     await database.orm.em.fork().insert(Label, { uuid: first, name: 'red', weight: 5 });
-    const providers = testProviders();
+    const routes = [path('/labels/', LabelConsumer), path('/guarded/', GuardedConsumer)];
+    const { app, ...providers } = serve(routes, { orm: database.orm });
     ({ logger } = providers);
-    app = createApp({
-      orm: database.orm,
-      container: providers.container,
-      routes: [path('/labels/', LabelConsumer), path('/guarded/', GuardedConsumer)],
-    });
     labels = await connect(app, '/labels/');
     guarded = await connect(app, '/guarded/');
   });
-  afterEach(() => app.close());
 
   it('are checked by the rules of the action: a bad uuid is answered 400, and no statement fails', async () => {
     const reply = await labels.request('weigh', { label: 'x' });

@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -36,7 +35,7 @@ import {
   singleton,
 } from 'tsyringe';
 import { checkProviders, checkShowsEvents } from '#signalbox/scope/provider-checks.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { useOfflineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
 
 let told: string[] = [];
@@ -208,15 +207,10 @@ describe('Serializers of events', () => {
 });
 
 describe('Singletons', () => {
-  let orm: MikroORM;
-
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close(true));
+  const offline = useOfflineOrm();
 
   const open = (to: Route['to'], options: Partial<AppOptions<readonly Route[]>> = {}) =>
-    createApp({ orm, routes: [path('/', to)], ...options });
+    createApp({ orm: offline.orm, routes: [path('/', to)], ...options });
 
   it('are built once, with the application, and serve every connection', async () => {
     told = [];
@@ -524,16 +518,11 @@ describe('The check of providers', () => {
 });
 
 describe('Start-up finds an unregistered token and an undecorated class', () => {
-  let orm: MikroORM;
-
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close(true));
+  const offline = useOfflineOrm();
 
   const refusal = (options: Partial<AppOptions<readonly Route[]>>): string => {
     try {
-      createApp({ orm, routes: [path('/', TicketConsumer)], ...options });
+      createApp({ orm: offline.orm, routes: [path('/', TicketConsumer)], ...options });
     } catch (error) {
       return (error as Error).message;
     }

@@ -39,9 +39,7 @@ class IsHost implements Permission {
   }
 }
 
-/** Rooms of others are not among the rows. */
-@Consumer()
-class VisibleRooms extends mix(
+abstract class Rooms extends mix(
   ModelConsumer(Room, { serializer: RoomSerializer }),
   Retrieve,
   Update,
@@ -49,32 +47,24 @@ class VisibleRooms extends mix(
   Delete,
   ObserveInstance,
 ) {
-  protected override getQuery({ scope }: ActionContext) {
-    return { host: userIdOf(scope) };
-  }
-
   @DetailAction()
   archive(room: Room) {
     room.archived = true;
+  }
+}
+
+/** Rooms of others are not among the rows. */
+@Consumer()
+class VisibleRooms extends Rooms {
+  protected override getQuery({ scope }: ActionContext) {
+    return { host: userIdOf(scope) };
   }
 }
 
 /** Rooms of others are refused. */
 @Consumer()
 @Permissions(IsHost)
-class PermittedRooms extends mix(
-  ModelConsumer(Room, { serializer: RoomSerializer }),
-  Retrieve,
-  Update,
-  Patch,
-  Delete,
-  ObserveInstance,
-) {
-  @DetailAction()
-  archive(room: Room) {
-    room.archived = true;
-  }
-}
+class PermittedRooms extends Rooms {}
 
 @Consumer()
 @Permissions(IsHost)

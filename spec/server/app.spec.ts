@@ -1,5 +1,4 @@
 import { createServer, type Server } from 'node:http';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import express from 'express';
 import fastify from 'fastify';
@@ -13,8 +12,6 @@ import {
   Clock,
   Conflict,
   Consumer,
-  createApp,
-  Logger,
   NotFound,
   path,
   type Route,
@@ -23,13 +20,14 @@ import {
   ServerClosing,
   type TransportListener,
 } from 'signalbox';
-import { connect, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
+import { connect, type MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { WebSocketServer } from 'ws';
 import { until, within } from '../support/deadline.js';
 import { handlesWithout, openHandles } from '../support/handles.js';
-import { offlineOrm } from '../support/offline-orm.js';
 import { listening } from '../support/ports.js';
+import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { fullRefusalOf, RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
 
 /** What the specs are told of connections. */
@@ -109,42 +107,27 @@ class StuckConsumer extends ApiConsumer {
 const echo = (id: number): object => ({ action: 'echo', request_id: id });
 
 describe('An application', () => {
-  let orm: MikroORM;
   let logger: MemoryLogger;
-  const opened: App[] = [];
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     told = [];
     waiting = [];
     release = Promise.withResolvers();
   });
-  afterEach(async () => {
-    release.resolve();
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
+  // Before the server closes what waits for it.
+  afterEach(() => release.resolve());
+  const serveRoutes = useServer();
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}, clock = new Clock()): App {
-    logger = new MemoryLogger();
-    const child = container.createChildContainer();
-    child.registerInstance(Logger, logger);
-    child.registerInstance(Clock, clock);
-    const app = createApp({
-      orm,
-      container: child,
-      routes: [
-        path('/ws/echo/', EchoConsumer),
-        path('/ws/rooms/:room/:seat', EchoConsumer),
-        path('/ws/stuck', StuckConsumer),
-      ],
-      middleware: [Doorkeeper],
-      ...options,
-    });
-    opened.push(app);
-    return app;
+    const { container, logger: memory } = testProviders();
+    logger = memory;
+    container.registerInstance(Clock, clock);
+    const routes = [
+      path('/ws/echo/', EchoConsumer),
+      path('/ws/rooms/:room/:seat', EchoConsumer),
+      path('/ws/stuck', StuckConsumer),
+    ];
+    return serveRoutes(routes, { container, middleware: [Doorkeeper], ...options }).app;
   }
 
   async function listen(
@@ -282,10 +265,11 @@ describe('An application', () => {
     it('serves sockets beside Fastify', async () => {
       const application = fastify();
       application.get('/hello', async () => 'hello');
-      await open().attach(application.server);
+      const app = open();
+      await app.attach(application.server);
       const address = await application.listen({ host: '127.0.0.1', port: 0 });
       await expectBoth(new URL(address).host);
-      await opened.splice(0)[0]?.close();
+      await app.close();
       await application.close();
     });
 

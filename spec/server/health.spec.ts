@@ -1,29 +1,12 @@
 import { createServer } from 'node:http';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import {
-  ApiConsumer,
-  type App,
-  type AppOptions,
-  Clock,
-  Consumer,
-  createApp,
-  InMemoryChannelLayer,
-  Logger,
-  path,
-  type Route,
-} from 'signalbox';
-import { MemoryLogger, TestClock } from 'signalbox/testing';
-import { container } from 'tsyringe';
+import { type App, type AppOptions, InMemoryChannelLayer, path, type Route } from 'signalbox';
+import type { MemoryLogger, TestClock } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { useOfflineOrm } from '../support/offline-orm.js';
 import { listening } from '../support/ports.js';
-
-type Settings = NonNullable<AppOptions<readonly Route[]>['settings']>;
-
-@Consumer()
-class Plain extends ApiConsumer {}
+import { SilentConsumer, useServer } from '../support/serving.js';
 
 class LostLayer extends InMemoryChannelLayer {
   override async check(): Promise<void> {
@@ -39,28 +22,15 @@ class MuteLayer extends InMemoryChannelLayer {
 
 describe('The health of a process', () => {
   const database = useDatabase('health');
-  let offline: MikroORM;
+  const offline = useOfflineOrm();
+  const serve = useServer();
   let clock: TestClock;
   let logger: MemoryLogger;
-  const opened: App[] = [];
 
-  before(async () => {
-    offline = await offlineOrm();
-  });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => offline.close(true));
-
-  function open(orm: MikroORM, channelLayer = new InMemoryChannelLayer(), settings: Settings = {}): App {
-    clock = new TestClock();
-    logger = new MemoryLogger();
-    const child = container.createChildContainer();
-    child.registerInstance(Clock, clock);
-    child.registerInstance(Logger, logger);
-    const app = createApp({ orm, container: child, routes: [path('/', Plain)], channelLayer, settings });
-    opened.push(app);
-    return app;
+  function open(options: Partial<AppOptions<readonly Route[]>> = {}): App {
+    const served = serve([path('/', SilentConsumer)], { orm: database.orm, ...options });
+    ({ clock, logger } = served);
+    return served.app;
   }
 
   async function get(port: number, path: string, method = 'GET'): Promise<unknown> {
@@ -71,7 +41,7 @@ describe('The health of a process', () => {
   const json = (status: number, body: object): unknown => [status, 'application/json', JSON.stringify(body)];
 
   it('is answered by the server of the application', async () => {
-    const { port } = await open(database.orm).listen({ host: '127.0.0.1' });
+    const { port } = await open().listen({ host: '127.0.0.1' });
     expect(await get(port, '/livez')).to.deep.equal(json(200, { isLive: true }));
     const ready = { isReady: true, database: true, channelLayer: true, changeLog: true, isEnding: false };
     expect(await get(port, '/readyz?verbose')).to.deep.equal(json(200, ready));
@@ -80,7 +50,7 @@ describe('The health of a process', () => {
   });
 
   it('is answered on a server that the application is attached to', async () => {
-    const app = open(database.orm);
+    const app = open();
     const server = createServer((request, response) => {
       if (!app.answerHealth(request, response)) response.end('A page.');
     });
@@ -92,7 +62,7 @@ describe('The health of a process', () => {
   });
 
   it('is 503 while the database cannot be reached', async () => {
-    const { port } = await open(offline).listen({ host: '127.0.0.1' });
+    const { port } = await open({ orm: offline.orm }).listen({ host: '127.0.0.1' });
     const ready = { isReady: false, database: false, channelLayer: true, changeLog: true, isEnding: false };
     expect(await get(port, '/readyz')).to.deep.equal(json(503, ready));
     expect(await get(port, '/livez')).to.include(200);
@@ -100,7 +70,7 @@ describe('The health of a process', () => {
   });
 
   it('is 503 while the channel layer cannot be reached', async () => {
-    const readiness = await open(database.orm, new LostLayer()).readiness();
+    const readiness = await open({ channelLayer: new LostLayer() }).readiness();
     expect(readiness).to.deep.equal({
       isReady: false,
       database: true,
@@ -112,7 +82,7 @@ describe('The health of a process', () => {
   });
 
   it('is 503 while the process is further behind the change log than it may be', async () => {
-    const app = open(database.orm, new InMemoryChannelLayer(), { changeLog: { lagTimeLimit: 200 } });
+    const app = open({ settings: { changeLog: { lagTimeLimit: 200 } } });
     await app.start();
     const em = database.orm.em.fork();
     await em.begin();
@@ -134,7 +104,7 @@ describe('The health of a process', () => {
   });
 
   it('waits 2 s for an answer, and no longer', async () => {
-    const app = open(database.orm, new MuteLayer());
+    const app = open({ channelLayer: new MuteLayer() });
     const readiness = app.readiness();
     clock.advance(2_000);
     expect(await readiness).to.include({ isReady: false, channelLayer: false });
@@ -148,7 +118,7 @@ describe('The health of a process', () => {
         asked += 1;
       }
     }
-    const app = open(database.orm, new CountingLayer());
+    const app = open({ channelLayer: new CountingLayer() });
     await Promise.all(Array.from({ length: 20 }, () => app.readiness()));
     expect(asked).to.equal(1);
     clock.advance(1_000);
@@ -157,7 +127,7 @@ describe('The health of a process', () => {
   });
 
   it('is not ready once the application ends', async () => {
-    const app = open(database.orm);
+    const app = open();
     expect((await app.readiness()).isReady).to.equal(true);
     await app.close();
     expect(await app.readiness()).to.include({ isReady: false, isEnding: true });

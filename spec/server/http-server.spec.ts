@@ -1,25 +1,16 @@
 import http, { createServer, Server } from 'node:http';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { Action, ApiConsumer, type App, Consumer, createApp, type GivenSettings, path } from 'signalbox';
-import { offlineOrm } from '../support/offline-orm.js';
+import { Action, ApiConsumer, type App, Consumer, type GivenSettings, path } from 'signalbox';
 import { listening } from '../support/ports.js';
+import { SilentConsumer, useServer } from '../support/serving.js';
 import { refusalOf, SocketClient } from '../support/sockets.js';
 
-@Consumer()
-class QuietConsumer extends ApiConsumer {}
-
 describe('The server of listen', () => {
-  let orm: MikroORM;
-
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close(true));
+  const serve = useServer();
 
   /** The server that `listen` made, and what it was told to listen on. */
   async function served(limits: NonNullable<GivenSettings['limits']>): Promise<{ server: Server; asked: unknown[] }> {
-    const app = createApp({ orm, routes: [path('/', QuietConsumer)], settings: { limits } });
+    const { app } = serve([path('/', SilentConsumer)], { settings: { limits } });
     const { listen } = Server.prototype;
     const listened: { server: Server; asked: unknown[] }[] = [];
     Server.prototype.listen = function (this: Server, ...asked: unknown[]) {
@@ -73,25 +64,19 @@ class NameConsumer extends ApiConsumer {
 }
 
 describe('Two applications on one HTTP server', () => {
+  const serve = useServer();
   let server: Server;
   let apps: App[];
   let at: string;
 
   beforeEach(async () => {
     server = createServer();
-    apps = [];
-    for (const route of ['/ws/one/', '/ws/two/']) {
-      const app = createApp({ orm: await offlineOrm(), routes: [path(route, NameConsumer)] });
-      await app.attach(server);
-      apps.push(app as App);
-    }
+    apps = ['/ws/one/', '/ws/two/'].map((route) => serve([path(route, NameConsumer)]).app);
+    for (const app of apps) await app.attach(server);
     at = `ws://127.0.0.1:${await listening(server)}`;
   });
 
-  afterEach(async () => {
-    for (const app of apps) await app.close();
-    server.close();
-  });
+  afterEach(() => void server.close());
 
   it('answer for the paths of their own', async () => {
     for (const route of ['/ws/one/', '/ws/two/']) {

@@ -1,14 +1,10 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { ApiConsumer, Consumer, createApp, type LogFields, Logger, type LogLevel, path } from 'signalbox';
+import { type LogFields, Logger, type LogLevel, path } from 'signalbox';
 import { connect, type LogEntry, MemoryLogger, TestClock } from 'signalbox/testing';
 import { IdleTidying } from '#signalbox/server/idle-tidying.js';
 import { within } from '../support/deadline.js';
-import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
-
-@Consumer()
-class Quiet extends ApiConsumer {}
+import { SilentConsumer, useServer } from '../support/serving.js';
 
 /** Resolves with the first line about memory. */
 class HeardLogger extends MemoryLogger {
@@ -103,17 +99,12 @@ describe('An idle process', () => {
   });
 
   describe('of an application', () => {
-    let orm: MikroORM;
-
-    before(async () => {
-      orm = await offlineOrm();
-    });
-    after(() => orm.close(true));
+    const serve = useServer();
 
     it('does so with the setting tidyAfterConnections', async () => {
       const { container, clock } = testProviders();
       container.registerInstance(Logger, logger);
-      const app = createApp({ orm, container, routes: [path('/', Quiet)], settings: { tidyAfterConnections: 2 } });
+      const { app } = serve([path('/', SilentConsumer)], { container, settings: { tidyAfterConnections: 2 } });
       const clients = [await connect(app, '/'), await connect(app, '/')];
       // The loop has to be idle in real time, which a clock that stands still does not tell.
       const ticks = setInterval(() => clock.advance(1_000), 50);
@@ -123,7 +114,6 @@ describe('An idle process', () => {
         clearInterval(ticks);
       }
       await Promise.all(clients.map((client) => client.close()));
-      await app.close();
     });
   });
 });

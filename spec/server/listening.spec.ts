@@ -2,19 +2,14 @@ import { createServer } from 'node:http';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { Action, ApiConsumer, type App, Consumer, createApp, path } from 'signalbox';
+import { type App, createApp, path } from 'signalbox';
 import type { MemoryLogger } from 'signalbox/testing';
 import { describeDatabase } from '#signalbox/orm/database-facts.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
+import { SilentConsumer } from '../support/serving.js';
 
-@Consumer()
-class OpenConsumer extends ApiConsumer {
-  @Action()
-  async hello() {}
-}
-
-const routes = [path('/ws/chat/', OpenConsumer), path('/ws/rooms/:room(int)/', OpenConsumer)];
+const routes = [path('/ws/chat/', SilentConsumer), path('/ws/rooms/:room(int)/', SilentConsumer)];
 
 describe('An application that serves', () => {
   let app: App;

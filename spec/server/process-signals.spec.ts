@@ -1,27 +1,18 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { ApiConsumer, type App, ConfigurationError, Consumer, createApp, path } from 'signalbox';
-import type { TestClock } from 'signalbox/testing';
+import { ConfigurationError, path } from 'signalbox';
 import { within } from '../support/deadline.js';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { type Served, SilentConsumer, useServer } from '../support/serving.js';
 import { SocketClient } from '../support/sockets.js';
 
 const program = new URL('../support/ending-process.js', import.meta.url);
 
-@Consumer()
-class Quiet extends ApiConsumer {}
-
 describe('The time in which a process ends', () => {
   const { exit: exitOfProcess } = process;
-  let orm: MikroORM;
+  const serve = useServer();
   let exits: unknown[];
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     exits = [];
     process.exit = ((code: unknown) => exits.push(code)) as typeof process.exit;
@@ -29,12 +20,10 @@ describe('The time in which a process ends', () => {
   afterEach(() => {
     process.exit = exitOfProcess;
   });
-  after(() => orm.close(true));
 
-  function open(timeLimit?: number): { readonly app: App; readonly clock: TestClock } {
-    const { container, clock } = testProviders();
+  function open(timeLimit?: number): Served {
     const drain = timeLimit === undefined ? {} : { timeLimit };
-    return { app: createApp({ orm, container, routes: [path('/', Quiet)], settings: { drain } }), clock };
+    return serve([path('/', SilentConsumer)], { settings: { drain } });
   }
 
   for (const [what, limit, time] of [

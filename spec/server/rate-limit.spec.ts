@@ -22,7 +22,7 @@ import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
 import { checkProperty } from '../support/properties.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
-import { useServer } from '../support/serving.js';
+import { SilentConsumer, useServer } from '../support/serving.js';
 import { RawClient, SocketClient, upgradeRequest } from '../support/sockets.js';
 
 let runs: number;
@@ -386,9 +386,6 @@ class Doorkeeper implements ScopeMiddleware {
   }
 }
 
-@Consumer()
-class QuietConsumer extends ApiConsumer {}
-
 describe('The limits of handshakes', () => {
   describe('of a process', () => {
     let clock: TestClock;
@@ -504,7 +501,7 @@ describe('The limits of handshakes', () => {
     afterEach(() => answer.resolve());
 
     async function open(limits: Partial<Limits>) {
-      const { app, counters } = serve([path('/', QuietConsumer)], { middleware: [Doorkeeper], settings: { limits } });
+      const { app, counters } = serve([path('/', SilentConsumer)], { middleware: [Doorkeeper], settings: { limits } });
       const { port } = await app.listen({ host: '127.0.0.1' });
       return { counters, port, url: `ws://127.0.0.1:${port}/` };
     }
@@ -550,7 +547,7 @@ describe('The limits of handshakes', () => {
     });
 
     it('tells clients of a trusted proxy apart', async () => {
-      const { app } = serve([path('/', QuietConsumer)], {
+      const { app } = serve([path('/', SilentConsumer)], {
         settings: { trustedProxies: ['127.0.0.1'], limits: { connectionsPerAddress: 1 } },
       });
       const { port } = await app.listen({ host: '127.0.0.1' });

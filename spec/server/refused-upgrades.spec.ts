@@ -1,7 +1,5 @@
 import { expect } from 'chai';
 import {
-  Action,
-  ApiConsumer,
   Consumer,
   type GivenSettings,
   IsAuthenticated,
@@ -13,7 +11,7 @@ import {
   type ScopeMiddleware,
   withOptions,
 } from 'signalbox';
-import { useServer } from '../support/serving.js';
+import { SilentConsumer, useServer } from '../support/serving.js';
 import { RawClient, refusalOf, SocketClient, upgradeRequest } from '../support/sockets.js';
 
 class IsInvited implements Permission<{ to: string }> {
@@ -45,25 +43,19 @@ class Broken implements ScopeMiddleware {
 }
 
 @Consumer()
-class OpenConsumer extends ApiConsumer {
-  @Action()
-  async hello() {}
-}
-
-@Consumer()
 @Permissions(IsAuthenticated)
-class ClosedConsumer extends OpenConsumer {}
+class ClosedConsumer extends SilentConsumer {}
 
 @Consumer()
 @Permissions(IsAuthenticated, withOptions(IsInvited, { to: 'tea' }))
-class InvitedConsumer extends OpenConsumer {}
+class InvitedConsumer extends SilentConsumer {}
 
 const routes = [
-  path('/open/', OpenConsumer),
+  path('/open/', SilentConsumer),
   path('/closed/', ClosedConsumer),
   path('/invited/', InvitedConsumer, { middleware: [Ann] }),
-  path('/token/', OpenConsumer, { middleware: [Stranger] }),
-  path('/broken/', OpenConsumer, { middleware: [Broken] }),
+  path('/token/', SilentConsumer, { middleware: [Stranger] }),
+  path('/broken/', SilentConsumer, { middleware: [Broken] }),
 ];
 
 describe('A refused upgrade', () => {

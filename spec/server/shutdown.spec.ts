@@ -19,7 +19,7 @@ import { container } from 'tsyringe';
 import type { DrainSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { useServer } from '../support/serving.js';
+import { SilentConsumer, useServer } from '../support/serving.js';
 import { fullRefusalOf, SocketClient } from '../support/sockets.js';
 
 let release: PromiseWithResolvers<void>;
@@ -312,9 +312,6 @@ describe('An application that drains', () => {
     expect(refusal).to.include({ status: 503, code: 'server_closing' });
   }
 });
-
-@Consumer()
-class SilentConsumer extends ApiConsumer {}
 
 let stopped: string[] = [];
 

@@ -1,12 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
-import { ApiConsumer, type App, Consumer, InMemoryChannelLayer, path } from 'signalbox';
+import { type App, InMemoryChannelLayer, path } from 'signalbox';
 import { connect, MemoryLogger, TestClock } from 'signalbox/testing';
 import { within } from '../support/deadline.js';
-import { useServer } from '../support/serving.js';
-
-@Consumer()
-class Plain extends ApiConsumer {}
+import { SilentConsumer, useServer } from '../support/serving.js';
 
 /** Lets nobody join before it is told to. */
 class StuckLayer extends InMemoryChannelLayer {
@@ -30,7 +27,7 @@ describe('An application whose channel layer lets it not join', () => {
 
   beforeEach(() => {
     layer = new StuckLayer();
-    ({ app, clock, logger } = serve([path('/', Plain)], { channelLayer: layer }));
+    ({ app, clock, logger } = serve([path('/', SilentConsumer)], { channelLayer: layer }));
   });
 
   async function startLate(): Promise<void> {

@@ -1,13 +1,13 @@
-import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
+import { Installed } from './installed.js';
 
-const PLACES = [
+const browser = new Installed('Chromium', 'CHROMIUM', 'chromium', [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
   '/Applications/Chromium.app/Contents/MacOS/Chromium',
-];
+]);
 
 const ARGUMENTS = [
   '--headless',
@@ -26,31 +26,13 @@ const ARGUMENTS = [
 
 const START_LIMIT = 60_000;
 
-/**
- * For the `before` of specs that need a browser: passes them over where there is none, and fails with `CI=true`.
- * Call it as `needsChromium(this)`; what stands after it in the same hook does not run without a browser.
- */
+/** Call it first: `needsChromium(this)`. */
 export function needsChromium(context: Mocha.Context): void {
   context.timeout(START_LIMIT);
-  if (findChromium() !== undefined) return;
-  if (process.env.CI === 'true') throw new Error(missing());
-  context.skip();
+  browser.neededBy(context);
 }
 
 /** A headless browser with a profile of its own that goes when it is closed. */
 export async function launchChromium(): Promise<Browser> {
-  const executablePath = findChromium();
-  if (executablePath === undefined) throw new Error(missing());
-  return chromium.launch({ executablePath, args: ARGUMENTS, timeout: START_LIMIT });
-}
-
-function findChromium(): string | undefined {
-  const named = process.env.CHROMIUM;
-  if (named === undefined || named === '') return PLACES.find((path) => existsSync(path));
-  if (existsSync(named)) return named;
-  throw new Error(`CHROMIUM is ${named}, where there is no file`);
-}
-
-function missing(): string {
-  return `Chromium is missing: set CHROMIUM to its path, or install it (Debian: apt-get install chromium). Looked at ${PLACES.join(', ')}`;
+  return chromium.launch({ executablePath: browser.path, args: ARGUMENTS, timeout: START_LIMIT });
 }

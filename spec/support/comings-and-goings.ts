@@ -16,23 +16,11 @@ import {
   type Subscription,
 } from 'signalbox';
 import { connect, TestClock } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
+import { container } from 'tsyringe';
+import { Guest } from './guests.js';
 import { offlineOrm } from './offline-orm.js';
 
 const news = new Signal<{ readonly text: string }>();
-let guests = 0;
-
-/** One per connection, as long as its container is there. */
-@injectable()
-class Guest {
-  constructor() {
-    guests += 1;
-  }
-
-  dispose(): void {
-    guests -= 1;
-  }
-}
 
 @Consumer()
 class Following extends ApiConsumer {
@@ -164,7 +152,7 @@ export class Inn {
 
   /** Of how many connections the container is there. */
   get guests(): number {
-    return guests;
+    return Guest.count;
   }
 
   /** One client after the other, each in the way that comes next. */

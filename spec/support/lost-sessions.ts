@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { seeingStatements } from './sent-statements.js';
 
 /**
  * While work is done, PostgreSQL ends the session of a connection just before it would carry out a statement that matches: as it does when an
@@ -12,20 +12,11 @@ export async function losingSessions(
   times: number,
   work: () => Promise<unknown>,
 ): Promise<number> {
-  const { query } = pg.Client.prototype;
   let lost = 0;
-  pg.Client.prototype.query = function (this: pg.Client, ...parameters: readonly unknown[]) {
-    const [given] = parameters as readonly [string | { readonly text: string }];
-    if (lost < times && matches(typeof given === 'string' ? given : given.text)) {
-      lost += 1;
-      Reflect.apply(query, this, ['select pg_terminate_backend(pg_backend_pid())', () => {}]);
-    }
-    return Reflect.apply(query, this, parameters);
-  } as typeof query;
-  try {
-    await work();
-  } finally {
-    pg.Client.prototype.query = query;
-  }
+  await seeingStatements((client, { text }) => {
+    if (lost >= times || !matches(text)) return;
+    lost += 1;
+    client.query('select pg_terminate_backend(pg_backend_pid())', () => {});
+  }, work);
   return lost;
 }

@@ -1,25 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { within } from './deadline.js';
+import { Installed } from './installed.js';
 import { TemporaryFolder } from './temporary-folder.js';
 
-const PLACES = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/opt/homebrew/bin/nginx'];
+const nginx = new Installed('nginx', 'NGINX', 'nginx', [
+  '/usr/sbin/nginx',
+  '/usr/local/sbin/nginx',
+  '/opt/homebrew/bin/nginx',
+]);
+
+/** Call it first: `needsNginx(this)`. */
+export const needsNginx = (context: Mocha.Context): void => nginx.neededBy(context);
 
 /** The shell ends the server when its input ends, as it does however the specs die. */
 const KEEPER = '"$@" & cat >/dev/null; kill $!; wait $!';
-
-/**
- * For the `before` of specs that need nginx: passes them over where there is none, and fails with `CI=true`.
- * Call it as `needsNginx(this)`; what stands after it in the same hook does not run without nginx.
- */
-export function needsNginx(context: Mocha.Context): void {
-  if (findNginx() !== undefined) return;
-  if (process.env.CI === 'true') throw new Error(missing());
-  context.skip();
-}
 
 /** The blocks of nginx's configuration on a page of the documentation. */
 export async function nginxBlocks(page: string): Promise<readonly string[]> {
@@ -44,8 +41,7 @@ export class NginxServer implements AsyncDisposable {
   ) {}
 
   static async start(site: string): Promise<NginxServer> {
-    const binary = findNginx();
-    if (binary === undefined) throw new Error(missing());
+    const binary = nginx.path;
     const folder = new TemporaryFolder();
     await writeFile(join(folder.path, 'nginx.conf'), mainConfiguration(folder.path));
     await writeFile(join(folder.path, 'site.conf'), site);
@@ -107,15 +103,4 @@ function mainConfiguration(folder: string): string {
     '}',
     '',
   ].join('\n');
-}
-
-function findNginx(): string | undefined {
-  const named = process.env.NGINX;
-  if (named === undefined || named === '') return PLACES.find((path) => existsSync(path));
-  if (existsSync(named)) return named;
-  throw new Error(`NGINX is ${named}, where there is no file`);
-}
-
-function missing(): string {
-  return `nginx is missing: set NGINX to its path, or install it (Debian: apt-get install nginx). Looked at ${PLACES.join(', ')}`;
 }

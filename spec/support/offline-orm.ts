@@ -11,3 +11,17 @@ export async function offlineOrm(entities: EntityClass<object>[] = []): Promise<
     discovery: { warnWhenNoEntities: false },
   });
 }
+
+/** The same for the specs of a file, closed after them. */
+export function useOfflineOrm(entities: EntityClass<object>[] = []): { readonly orm: MikroORM } {
+  let opened: MikroORM;
+  before(async () => {
+    opened = await offlineOrm(entities);
+  });
+  after(() => opened.close(true));
+  return {
+    get orm(): MikroORM {
+      return opened;
+    },
+  };
+}

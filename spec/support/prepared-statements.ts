@@ -2,27 +2,14 @@ import 'reflect-metadata';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import {
-  Consumer,
-  Create,
-  createApp,
-  List,
-  Logger,
-  ModelConsumer,
-  ModelSerializer,
-  mix,
-  path,
-  Retrieve,
-} from 'signalbox';
+import { Consumer, Create, createApp, List, Logger, ModelConsumer, mix, path, Retrieve } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
+import { container } from 'tsyringe';
 import { entities, Room } from './entities.js';
 import { serveCommands } from './programs.js';
+import { RoomSerializer } from './rooms.js';
 
 // A process of its own, because the number of names that one process gives to statements is limited.
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve, Create) {}

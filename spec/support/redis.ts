@@ -1,31 +1,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { within } from './deadline.js';
+import { Installed } from './installed.js';
 import { lastingPort } from './ports.js';
 
-const PLACES = [
+const redis = new Installed('Redis', 'REDIS_SERVER', 'redis-server', [
   '/usr/bin/redis-server',
   '/usr/bin/valkey-server',
   '/usr/local/bin/redis-server',
   '/opt/homebrew/bin/redis-server',
-];
+]);
+
+/** Call it first: `needsRedis(this)`. */
+export const needsRedis = (context: Mocha.Context): void => redis.neededBy(context);
 
 /** The shell ends the server when its input ends, as it does however the specs die. */
 const KEEPER = '"$@" & cat >/dev/null; kill -9 $!; wait $!';
 
 const OPTIONS = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp', '--loglevel', 'notice'];
-
-/**
- * For the `before` of specs that need Redis: passes them over where there is none, and fails with `CI=true`.
- * Call it as `needsRedis(this)`; what stands after it in the same hook does not run without Redis.
- */
-export function needsRedis(context: Mocha.Context): void {
-  if (findRedis() !== undefined) return;
-  if (process.env.CI === 'true') throw new Error(missing());
-  context.skip();
-}
 
 /** A private Redis: empty, on a port of its own, gone with this process. */
 export class RedisServer {
@@ -39,9 +32,7 @@ export class RedisServer {
   }
 
   static async start(): Promise<RedisServer> {
-    const binary = findRedis();
-    if (binary === undefined) throw new Error(missing());
-    const server = new RedisServer(binary, await lastingPort());
+    const server = new RedisServer(redis.path, await lastingPort());
     await server.resume();
     return server;
   }
@@ -73,15 +64,4 @@ export class RedisServer {
     keeper.stdin?.end();
     await exited;
   }
-}
-
-function findRedis(): string | undefined {
-  const named = process.env.REDIS_SERVER;
-  if (named === undefined || named === '') return PLACES.find((path) => existsSync(path));
-  if (existsSync(named)) return named;
-  throw new Error(`REDIS_SERVER is ${named}, where there is no file`);
-}
-
-function missing(): string {
-  return `Redis is missing: set REDIS_SERVER to the path of redis-server, or install it (Debian: apt-get install redis-server). Looked at ${PLACES.join(', ')}`;
 }

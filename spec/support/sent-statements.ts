@@ -14,12 +14,21 @@ export async function statementsSentBy(work: () => Promise<unknown>): Promise<re
 
 /** What the driver sends to PostgreSQL while work is done, the statements of the change log included. */
 export async function allStatementsSentBy(work: () => Promise<unknown>): Promise<readonly SentStatement[]> {
-  const { query } = pg.Client.prototype;
   const sent: SentStatement[] = [];
+  await seeingStatements((_client, statement) => sent.push(statement), work);
+  return sent;
+}
+
+/** Shows each statement that the driver sends while work is done, just before it is sent. */
+export async function seeingStatements(
+  see: (client: pg.Client, statement: SentStatement) => void,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const { query } = pg.Client.prototype;
   pg.Client.prototype.query = function (this: pg.Client, ...parameters: readonly unknown[]) {
     const [given] = parameters as readonly [string | SentStatement];
     const { text, name = undefined } = typeof given === 'string' ? { text: given } : given;
-    sent.push({ text, name });
+    see(this, { text, name });
     return Reflect.apply(query, this, parameters);
   } as typeof query;
   try {
@@ -27,5 +36,4 @@ export async function allStatementsSentBy(work: () => Promise<unknown>): Promise
   } finally {
     pg.Client.prototype.query = query;
   }
-  return sent;
 }

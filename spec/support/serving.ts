@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import {
   ApiConsumer,
   type App,
@@ -10,7 +9,7 @@ import {
   type ScopeMiddleware,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { offlineOrm } from './offline-orm.js';
+import { useOfflineOrm } from './offline-orm.js';
 import { type TestProviders, testProviders } from './providers.js';
 
 export interface Served extends TestProviders {
@@ -22,18 +21,14 @@ export interface Served extends TestProviders {
  * own, where the options name no others.
  */
 export function useServer(): (routes: readonly Route[], options?: Partial<AppOptions<readonly Route[]>>) => Served {
-  let offline: MikroORM;
+  const offline = useOfflineOrm();
   const opened: App[] = [];
-  before(async () => {
-    offline = await offlineOrm();
-  });
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((app) => app.close()));
   });
-  after(() => offline.close(true));
   return (routes, options = {}) => {
     const providers = testProviders();
-    const app = createApp({ orm: offline, container: providers.container, ...options, routes });
+    const app = createApp({ orm: offline.orm, container: providers.container, ...options, routes });
     opened.push(app);
     return { ...providers, app };
   };

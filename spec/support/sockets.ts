@@ -88,6 +88,12 @@ export class SocketClient implements AsyncDisposable {
     return this.#inbox.take(patience);
   }
 
+  /** Sends one frame and gives the next that comes. */
+  ask(frame: unknown): Promise<Frame> {
+    this.send(frame);
+    return this.receive();
+  }
+
   close(code = 1000): void {
     this.#socket.close(code);
   }

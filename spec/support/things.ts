@@ -6,13 +6,18 @@ import {
   Action,
   ActionContext,
   ApiConsumer,
+  type App,
+  createApp,
   GroupsForBoth,
   type ModelEvent,
   ModelObserver,
   ModelSerializer,
+  type Route,
   type Subscription,
 } from 'signalbox';
+import type { MemoryLogger } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { testProviders } from './providers.js';
 
 /** The models of DCRF's recorded scenarios, which the specs of several processes write too. */
 @Entity()
@@ -91,6 +96,26 @@ export async function fill(orm: MikroORM): Promise<void> {
   for (const name of ['alpha', 'beta', 'gamma']) em.create(Thing, { name });
   for (const name of ['red', 'green', 'blue']) em.create(Tag, { name });
   await em.flush();
+}
+
+/** For all specs of a file: one application of these routes. Before each: the rows of `fill`. */
+export function useThings(
+  database: { readonly orm: MikroORM },
+  routes: readonly Route[],
+): { readonly app: App; readonly logger: MemoryLogger } {
+  const { container, logger } = testProviders();
+  let app: App;
+  before(() => {
+    app = createApp({ orm: database.orm, container, routes });
+  });
+  after(() => app.close());
+  beforeEach(() => fill(database.orm));
+  return {
+    logger,
+    get app() {
+      return app;
+    },
+  };
 }
 
 /** Loads a row, assigns and flushes, as Django's `save` does. */

@@ -6,7 +6,6 @@ import {
   type App,
   Consumer,
   Create,
-  createApp,
   Delete,
   DetailAction,
   demultiplexer,
@@ -25,7 +24,7 @@ import { injectable } from 'tsyringe';
 import { z } from 'zod';
 import { useDatabase } from '../support/database.js';
 import { Room, User } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'host', 'members', 'archived'] }) {}
@@ -149,22 +148,20 @@ const frames = [
 
 describe('Any JSON', () => {
   const database = useDatabase('any_json');
+  const serve = useServer();
   let app: App;
   let logger: MemoryLogger;
 
   beforeEach(async () => {
-    const providers = testProviders();
-    logger = providers.logger;
     const routes = [path('/rooms/', RoomConsumer), path('/streams/', demultiplexer({ rooms: RoomConsumer }))];
     const limits = { messageBurst: 10_000, bytesPerSecond: 100_000_000, errorsPerMinute: 10_000 };
-    app = createApp({ orm: database.orm, container: providers.container, routes, settings: { limits } });
+    ({ app, logger } = serve(routes, { orm: database.orm, settings: { limits } }));
     const em = database.orm.em.fork();
     const host = em.create(User, { username: 'ann', password: 'secret' });
     em.create(Room, { id: 1, name: 'one' });
     em.create(Room, { id: 7, name: 'seven', host });
     await em.flush();
   });
-  afterEach(() => app.close());
 
   for (const value of values) {
     it(`is answered with one frame, and none of them with a 500: ${value.slice(0, 60)}`, async () => {

@@ -8,15 +8,12 @@ import {
   ActionContext,
   ApiConsumer,
   type App,
-  Clock,
   Consumer,
   Create,
-  createApp,
   Delete,
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
-  Logger,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -27,12 +24,13 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection } from 'signalbox/testing';
-import { injectable, container as rootContainer } from 'tsyringe';
+import { connect, type TestChannel, type TestClock, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
 import { listening } from '../support/ports.js';
 import { RoomKey } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 import { SocketClient, writesOf } from '../support/sockets.js';
 
 let shown: number[] = [];
@@ -160,6 +158,7 @@ class Mover {
 
 describe('The change walk', () => {
   const database = useDatabase('change_walk');
+  const serve = useServer();
   let app: App;
   let clock: TestClock;
   let em: EntityManager;
@@ -173,18 +172,13 @@ describe('The change walk', () => {
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
     await database.orm.em.execute(`insert into message (room_id, text) values (1, 'hi')`);
     const streams = { rooms: RoomConsumer, messages: MessageConsumer, audit: AuditConsumer };
-    const container = rootContainer.createChildContainer();
-    container.registerInstance(Logger, new MemoryLogger());
-    clock = new TestClock();
-    container.registerInstance(Clock, clock);
-    app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
+    ({ app, clock } = serve([path('/ws/', demultiplexer(streams))], { orm: database.orm }));
     ann = await connect(app, '/ws/');
     rooms = ann.channel('rooms');
     messages = ann.channel('messages');
     shown = [];
     flushed = Promise.withResolvers();
   });
-  afterEach(() => app.close());
 
   async function subscribe(channel: TestChannel, requestId: string | number, room: number): Promise<void> {
     channel.send({ action: 'subscribe_to_room', request_id: requestId, room });

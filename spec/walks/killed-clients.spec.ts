@@ -17,26 +17,15 @@ import {
   type Subscription,
 } from 'signalbox';
 import { MemoryCounters } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
+import { container } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until, within } from '../support/deadline.js';
 import { User } from '../support/entities.js';
+import { Guest } from '../support/guests.js';
 
 const program = new URL('../support/doomed-client.js', import.meta.url);
-let guests = 0;
 let working: PromiseWithResolvers<void>;
 const ended: string[] = [];
-
-@injectable()
-class Guest {
-  constructor() {
-    guests += 1;
-  }
-
-  dispose(): void {
-    guests -= 1;
-  }
-}
 
 @Consumer()
 class Doomed extends ApiConsumer {
@@ -118,12 +107,12 @@ describe('A client that is killed', () => {
     await within(working.promise, 'The work for the client');
     child.kill('SIGKILL');
     await within(once(child, 'exit'), 'The end of the client');
-    await until(() => guests === 0 && counters.value('signalbox.connections') === 0, 'The end of its connection');
+    await until(() => Guest.count === 0 && counters.value('signalbox.connections') === 0, 'The end of its connection');
   }
 
   function expectNothing(): void {
     expect(layer.groupCount).to.equal(0);
-    expect(guests).to.equal(0);
+    expect(Guest.count).to.equal(0);
     expect(ended).to.include('disconnect');
   }
 

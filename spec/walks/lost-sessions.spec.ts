@@ -6,7 +6,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   GroupsForConsumer,
   GroupsForSignal,
   ModelConsumer,
@@ -30,8 +29,8 @@ import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, User } from '../support/entities.js';
 import { losingSessions } from '../support/lost-sessions.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
 import { MessageSerializer, UserSerializer } from '../support/rooms.js';
+import { type Served, useServer } from '../support/serving.js';
 
 let allUsers: () => Promise<User[]>;
 
@@ -52,17 +51,13 @@ class HasUsers implements Permission {
   }
 }
 
-abstract class Follower extends ApiConsumer {
-  abstract onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription): Promise<void>;
-
+@Consumer()
+class PlainConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async follow(context: ActionContext) {
     await this.subscribe(this.onMessage, {}, context);
   }
-}
 
-@Consumer()
-class PlainConsumer extends Follower {
   @ModelObserver(() => Message, { serializer: MessageSerializer })
   async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await subscription.send(event);
@@ -82,11 +77,7 @@ class NestedConsumer extends mix(ModelConsumer(Message, { serializer: NestedSeri
 }
 
 @Consumer()
-class GroupsConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
+class GroupsConsumer extends PlainConsumer {
   @GroupsForSignal('onMessage') protected async *groupsOfMessage({ user }: Message) {
     if (user) yield `by-${(await wrap(user).init())?.username}`;
   }
@@ -97,20 +88,11 @@ class GroupsConsumer extends Follower {
 
 @Consumer()
 @Permissions(HasUsers)
-class GuardedConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-}
+class GuardedConsumer extends PlainConsumer {}
 
 @Consumer()
 @Permissions(HasUsers)
-class RevocableConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
+class RevocableConsumer extends PlainConsumer {
   @RevokedBy('onMessage', () => Message) protected async *revokedByMessage({ user }: Message) {
     if (user && (await wrap(user).init())) yield 'all';
   }
@@ -118,36 +100,30 @@ class RevocableConsumer extends Follower {
 
 @Consumer()
 @Permissions(HasUsers)
-class RecheckedConsumer extends Follower {
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
+class RecheckedConsumer extends PlainConsumer {
   @RevokedBy('onMessage', () => Message) protected *revokedByMessage() {
     yield 'all';
   }
 }
 
 @Consumer()
-class MethodConsumer extends Follower {
+class MethodConsumer extends PlainConsumer {
   constructor(private readonly em: EntityManager) {
     super();
   }
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
+  override async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
     await this.em.count(User);
-    await subscription.send(event);
+    await super.onMessage(event, subscription);
   }
 }
 
 @Consumer()
-class LateConsumer extends Follower {
+class LateConsumer extends PlainConsumer {
   constructor(private readonly em: EntityManager) {
     super();
   }
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
-    await subscription.send(event);
+  override async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
+    await super.onMessage(event, subscription);
     await this.em.count(User);
   }
 }
@@ -192,7 +168,8 @@ const places: readonly Place[] = [
 
 describe('An event whose telling the database interrupts', () => {
   const database = useDatabase('lost_sessions');
-  let providers: TestProviders;
+  const serveRoutes = useServer();
+  let providers: Served;
   let app: App;
 
   beforeEach(async () => {
@@ -202,16 +179,11 @@ describe('An event whose telling the database interrupts', () => {
     await em.execute(`insert into message (id, room_id, user_id, text) values (1, 1, 1, 'none')`);
     await em.execute('alter sequence message_id_seq restart with 2');
   });
-  afterEach(() => app.close());
 
   function serve(retryTimeLimit: number): void {
-    providers = testProviders();
     allUsers = () => database.orm.em.fork().find(User, {});
-    app = createApp({
-      orm: database.orm,
-      container: providers.container,
-      settings: { changeLog: { retryTimeLimit } },
-      routes: [
+    providers = serveRoutes(
+      [
         path('/plain/', PlainConsumer),
         path('/nested/', NestedConsumer),
         path('/groups/', GroupsConsumer),
@@ -222,7 +194,9 @@ describe('An event whose telling the database interrupts', () => {
         path('/late/', LateConsumer),
         path('/said/', SignalConsumer),
       ],
-    });
+      { orm: database.orm, settings: { changeLog: { retryTimeLimit } } },
+    );
+    ({ app } = providers);
   }
 
   async function following(route: string, action = 'follow'): Promise<TestConnection> {

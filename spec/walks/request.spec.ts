@@ -24,12 +24,12 @@ import {
   type ScopeMiddleware,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { type ClientOptions, WebSocket } from 'ws';
+import type { ClientOptions } from 'ws';
 import { useDatabase } from '../support/database.js';
-import { within } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
 import { RoomKey } from '../support/rooms.js';
+import { refusalOf, SocketClient } from '../support/sockets.js';
 
 class CreateRoom {
   @IsString() name!: string;
@@ -199,49 +199,6 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   }
 }
 
-/** A client with a real socket. */
-class Client {
-  readonly #socket: WebSocket;
-  readonly #frames: unknown[] = [];
-  /** The close code, once the socket is closed. */
-  readonly closed: Promise<number>;
-
-  constructor(url: string, options: ClientOptions) {
-    this.#socket = new WebSocket(url, options);
-    this.closed = new Promise((resolve) => this.#socket.once('close', resolve));
-    this.#socket.on('message', (data) => this.#frames.push(JSON.parse(String(data))));
-  }
-
-  async open(): Promise<this> {
-    await within(once(this.#socket, 'open'), 'The handshake');
-    return this;
-  }
-
-  async refusal(): Promise<number | undefined> {
-    this.#socket.on('error', () => {});
-    const [, response] = await within(once(this.#socket, 'unexpected-response'), 'The refusal');
-    return response.statusCode;
-  }
-
-  send(frame: unknown): void {
-    this.#socket.send(JSON.stringify(frame));
-  }
-
-  async receive(): Promise<unknown> {
-    while (this.#frames.length === 0) await within(once(this.#socket, 'message'), 'A frame');
-    return this.#frames.shift();
-  }
-
-  async ask(frame: unknown): Promise<unknown> {
-    this.send(frame);
-    return this.receive();
-  }
-
-  terminate(): void {
-    this.#socket.terminate();
-  }
-}
-
 describe('The request walk', () => {
   const database = useDatabase('request_walk');
   const routes = [
@@ -251,7 +208,7 @@ describe('The request walk', () => {
   let app: App<readonly Route[]>;
   let port: number;
   let providers: TestProviders;
-  let clients: Client[] = [];
+  let clients: SocketClient[] = [];
 
   async function start(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<void> {
     providers = testProviders();
@@ -261,8 +218,10 @@ describe('The request walk', () => {
     ({ port } = await app.listen({ host: '127.0.0.1' }));
   }
 
-  function client(at = '/ws/rooms/4/?q=x', options: ClientOptions = {}): Client {
-    const created = new Client(`ws://127.0.0.1:${port}${at}`, options);
+  const urlOf = (at: string): string => `ws://127.0.0.1:${port}${at}`;
+
+  async function client(at = '/ws/rooms/4/?q=x', options: ClientOptions = {}): Promise<SocketClient> {
+    const created = await SocketClient.open(urlOf(at), options);
     clients.push(created);
     return created;
   }
@@ -288,7 +247,7 @@ describe('The request walk', () => {
     const em = database.orm.em.fork();
     em.create(User, { username: 'ann', password: 'secret' });
     await em.flush();
-    const ann = await client('/ws/rooms/4/', { headers: { cookie: 'user=ann' } }).open();
+    const ann = await client('/ws/rooms/4/', { headers: { cookie: 'user=ann' } });
     expect(await ann.ask({ action: 'create', request_id: 42, name: 'red' })).to.deep.equal({
       errors: [],
       data: { id: 1, name: 'red', host: 1 },
@@ -314,7 +273,7 @@ describe('The request walk', () => {
 
   it('goes through a stream of a demultiplexer, and each stream has a consumer of its own', async () => {
     await start();
-    const bob = await client('/ws/streams/').open();
+    const bob = await client('/ws/streams/');
     expect(await bob.ask({ stream: 'rooms', payload: { action: 'create', request_id: 1, name: 'red' } })).to.deep.equal(
       {
         stream: 'rooms',
@@ -341,7 +300,7 @@ describe('The request walk', () => {
 
   it('asks, checks, loads, runs and writes in one transaction of one entity manager, committed before the reply', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     await bob.ask({ action: 'create', request_id: 1, name: 'red' });
     expect(await storedNames()).to.deep.equal(['red']);
     steps = [];
@@ -358,7 +317,7 @@ describe('The request walk', () => {
 
   it('runs an async action without a transaction, in an entity manager of its own', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     await bob.ask({ action: 'create_async', request_id: 1, name: 'red' });
     expect(await storedNames()).to.deep.equal(['red']);
     await bob.ask({ action: 'create_unflushed', request_id: 2, name: 'blue' });
@@ -371,7 +330,7 @@ describe('The request walk', () => {
 
   it('runs an async action in a transaction where it says so, and rolls back what it flushed', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     expect(await bob.ask({ action: 'create_async_in_transaction', request_id: 1, name: 'red' })).to.deep.equal({
       errors: ['In time.'],
       data: null,
@@ -386,14 +345,14 @@ describe('The request walk', () => {
 
   it('runs async actions in a transaction where the application says so', async () => {
     await start({ settings: { asyncActionsAtomic: true } });
-    const bob = await client().open();
+    const bob = await client();
     await bob.ask({ action: 'create_async', request_id: 1, name: 'red' });
     expect(await storedNames()).to.deep.equal([]);
   });
 
   it('runs sync actions without a transaction where the application says so', async () => {
     await start({ settings: { syncActionsAtomic: false } });
-    const bob = await client().open();
+    const bob = await client();
     await bob.ask({ action: 'create', request_id: 1, name: 'red' });
     expect(steps.find(({ step }) => step === 'method')).to.include({ isInTransaction: false });
     expect(await storedNames()).to.deep.equal([]);
@@ -401,8 +360,8 @@ describe('The request walk', () => {
 
   it('refuses an upgrade by the permission to connect, and an action by its own, uncalled', async () => {
     await start();
-    expect(await client('/ws/rooms/4/?refused=1').refusal()).to.equal(401);
-    const bob = await client().open();
+    expect(await refusalOf(urlOf('/ws/rooms/4/?refused=1'))).to.include({ status: 401 });
+    const bob = await client();
     steps = [];
     expect(await bob.ask({ action: 'create', request_id: 1, name: 'forbidden' })).to.deep.equal({
       errors: ['You do not have permission to perform this action.'],
@@ -421,8 +380,9 @@ describe('The request walk', () => {
     em.create(User, { username: 'ann', password: 'secret' });
     em.create(Room, { name: 'private' });
     await em.flush();
-    expect(await client('/ws/rooms/4/?refused=1', { headers: { cookie: 'user=ann' } }).refusal()).to.equal(403);
-    const bob = await client().open();
+    const asAnn = { headers: { cookie: 'user=ann' } };
+    expect(await refusalOf(urlOf('/ws/rooms/4/?refused=1'), asAnn)).to.include({ status: 403 });
+    const bob = await client();
     expect(await bob.ask({ action: 'archive', request_id: 1, pk: 1 })).to.deep.include({ response_status: 404 });
     expect(await bob.ask({ action: 'retrieve', request_id: 2, pk: 1 })).to.deep.include({ response_status: 404 });
     expect(steps.map(({ step }) => step)).not.to.include('method');
@@ -431,7 +391,7 @@ describe('The request walk', () => {
 
   it('drops unknown kwargs with a note for the developer, and refuses them where the action is strict', async () => {
     await start({ settings: { development: true } });
-    const bob = await client().open();
+    const bob = await client();
     expect(await bob.ask({ action: 'create', request_id: 1, name: 'red', admin: true })).to.deep.include({
       response_status: 201,
     });
@@ -454,7 +414,7 @@ describe('The request walk', () => {
       await start({ settings: { development } });
       await database.orm.em.execute(`insert into "user" (username, password) values ('cem', 'x')`);
       await database.orm.em.execute(`insert into room (name) values ('blue')`);
-      const bob = await client().open();
+      const bob = await client();
       const slips = {
         create_unflushed: 'RoomConsumer.createUnflushed returned with changes that are not stored: new Room.',
         rename_unflushed: 'RoomConsumer.renameUnflushed returned with changes that are not stored: Room.name.',
@@ -476,7 +436,7 @@ describe('The request walk', () => {
   it('answers with what an action without a transaction has flushed, or loaded and left alone', async () => {
     await start();
     await database.orm.em.execute(`insert into room (name) values ('blue')`);
-    const bob = await client().open();
+    const bob = await client();
     expect(await bob.ask({ action: 'rename_flushed', request_id: 1, name: 'red' })).to.include({
       response_status: 200,
     });
@@ -487,14 +447,14 @@ describe('The request walk', () => {
 
   it('takes no note outside of development', async () => {
     await start({ settings: { development: false } });
-    const bob = await client().open();
+    const bob = await client();
     await bob.ask({ action: 'create', request_id: 1, name: 'red', admin: true });
     expect(providers.logger.at('debug')).to.deep.equal([]);
   });
 
   it('tells nothing of an unknown error but a correlation id, logs it whole, and the socket lives on', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     const reply = await bob.ask({ action: 'create_then_fail', request_id: 1, name: 'red' });
     const [entry] = providers.logger.at('error');
     expect(reply).to.deep.equal({
@@ -517,7 +477,7 @@ describe('The request walk', () => {
 
   it('awaits what a sync action returns inside of its transaction', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     expect(await bob.ask({ action: 'create_later', request_id: 1, name: 'red' })).to.include({ response_status: 200 });
     expect(await bob.ask({ action: 'create_later', request_id: 2, name: 'late' })).to.include({ response_status: 409 });
     expect(await storedNames()).to.deep.equal(['red']);
@@ -527,7 +487,7 @@ describe('The request walk', () => {
 
   it('answers in order what is sent at once', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     for (const [id, name] of ['red', 'red', 'blue'].entries()) bob.send({ action: 'create', request_id: id, name });
     expect(await bob.receive()).to.include({ request_id: 0, response_status: 201 });
     expect(await bob.receive()).to.include({ request_id: 1, response_status: 409 });
@@ -537,7 +497,7 @@ describe('The request walk', () => {
 
   it('rolls back and answers 503 before a closing server says goodbye', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     bob.send({ action: 'create_and_wait', request_id: 1, name: 'red' });
     await waiting.promise;
     bob.send({ action: 'look', request_id: 2 });
@@ -552,11 +512,11 @@ describe('The request walk', () => {
 
   it('rolls back where the socket breaks', async () => {
     await start();
-    const bob = await client().open();
+    const bob = await client();
     bob.send({ action: 'create_and_wait', request_id: 1, name: 'red' });
     await waiting.promise;
     bob.terminate();
-    const ann = await client().open();
+    const ann = await client();
     await app.idle();
     expect(await ann.ask({ action: 'create', request_id: 1, name: 'red' })).to.include({ response_status: 201 });
     expect(await storedNames()).to.deep.equal(['red']);

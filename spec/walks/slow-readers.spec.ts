@@ -1,26 +1,13 @@
 import { once } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import {
-  Action,
-  ApiConsumer,
-  type App,
-  Consumer,
-  Counters,
-  createApp,
-  Groups,
-  InMemoryChannelLayer,
-  Logger,
-  OnMessage,
-  path,
-} from 'signalbox';
-import { connect, MemoryCounters, MemoryLogger, MemoryTransport } from 'signalbox/testing';
-import { container } from 'tsyringe';
+import { Action, ApiConsumer, type App, Clock, Consumer, Groups, OnMessage, path } from 'signalbox';
+import { connect, type MemoryCounters, MemoryTransport } from 'signalbox/testing';
 import type { GivenSettings } from '#signalbox/settings.js';
 import { until } from '../support/deadline.js';
 import { memoryHeld } from '../support/memory.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
 
 const kilobyte = 'x'.repeat(1024);
@@ -83,33 +70,22 @@ class FrozenClient implements Disposable {
 }
 
 describe('A client that does not read', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let counters: MemoryCounters;
   let app: App;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     produced = 0;
     answered = 0;
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
 
   function open(settings: GivenSettings = {}): App {
-    counters = new MemoryCounters();
-    const child = container.createChildContainer();
-    child.registerInstance(Counters, counters);
-    child.registerInstance(Logger, new MemoryLogger());
+    const providers = testProviders();
+    const { container } = providers;
+    container.registerInstance(Clock, new Clock());
     const limits = { connections: 100_000, handshakesPerSecond: 100_000, connectionsPerAddress: 1_000 };
-    app = createApp({
-      orm,
-      container: child,
-      channelLayer: new InMemoryChannelLayer(),
-      routes: [path('/', Speaking)],
-      settings: { limits, ...settings },
-    });
+    ({ app } = serve([path('/', Speaking)], { container, settings: { limits, ...settings } }));
+    ({ counters } = providers);
     return app;
   }
 
