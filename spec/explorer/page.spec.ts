@@ -59,6 +59,11 @@ describe('The page of the explorer, in Chromium', () => {
   }
 
   const send = (): Promise<void> => page.click('button:text-is("Send")');
+  /** Clicks a link to an action. The browser shows the form of the action after the click has returned. */
+  const choose = async (link: string, action: string): Promise<void> => {
+    await page.click(link);
+    await page.waitForSelector(`#main h2:has-text("${action}")`);
+  };
   const shown = async (selector: string): Promise<string> => (await page.textContent(selector)) ?? '';
   const frames = (): Promise<string[]> => page.locator('.entry .what').allTextContents();
 
@@ -136,7 +141,7 @@ describe('The page of the explorer, in Chromium', () => {
     expect(await shown('.subscription')).to.equal(
       'messages.follow#1live0 eventsUnsubscribe{"room":1}onMessage in room-1',
     );
-    await page.click('a[href="#action/messages/say"]');
+    await choose('a[href="#action/messages/say"]', 'messages.say');
     await page.locator('#main [name$=room]').fill('1');
     await page.locator('#main [name$=text]').fill('hi');
     await send();
@@ -179,11 +184,11 @@ describe('The page of the explorer, in Chromium', () => {
       'This connection has no subscription to onMessage. To subscribe: follow',
     );
     expect(await shown('.change .groups')).to.equal('Groups no group before, room-1 after');
-    await page.click('.change .why a');
+    await choose('.change .why a', 'messages.follow');
     await page.locator('#main [name$=room]').fill('2');
     await send();
     await page.waitForSelector('#tab-1 .count:text-is("1")');
-    await page.click('a[href="#action/messages/say"]');
+    await choose('a[href="#action/messages/say"]', 'messages.say');
     const first = page.locator('.change').first().locator('.why');
     await say('1', 'there');
     await page.waitForSelector('.change:has-text("Message 2")');

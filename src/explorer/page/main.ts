@@ -1,6 +1,6 @@
 import { ChangesPanel, scopePanel, subscriptionsPanel } from './activity.js';
 import { type Api, loadApi, type RouteDescription } from './api.js';
-import { announce, element, fill, find, tabKeys } from './dom.js';
+import { announce, element, fill, find, revealTab, tabKeys } from './dom.js';
 import { observerPanel } from './observer-panel.js';
 import { RequestPanel } from './request-panel.js';
 import { type Entry, Session, type Target } from './session.js';
@@ -225,7 +225,7 @@ class Page {
       const isOn = one.dataset['tab'] === tab;
       one.setAttribute('aria-selected', String(isOn));
       one.tabIndex = isOn ? 0 : -1;
-      if (isOn) one.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      if (isOn) revealTab(one);
     }
     for (const panel of document.querySelectorAll<HTMLElement>('#panels [role=tabpanel]')) {
       panel.hidden = panel.dataset['tab'] !== tab;
