@@ -517,11 +517,19 @@ function frozen(value: unknown): unknown {
   return Object.freeze(value);
 }
 
+/** The text of the delete that was encoded last: consecutive deliveries of one message share it. */
+let deleted: { readonly message: EventMessage; readonly text: string } | undefined;
+
+function textOfDelete(message: EventMessage): string {
+  if (deleted?.message !== message) deleted = { message, text: encodeData({ pk: message.pk }) };
+  return deleted.text;
+}
+
 /** The JSON text of an event's data, by the current rights of its subscription. */
 function textOf({ record, action, message }: EventArrival): string {
   const { serializer, signal } = record.observer;
-  const { pk, groups, data = 'null', dataByRights } = message;
-  if (action === 'delete' && !signal) return encodeData({ pk });
+  const { groups, data = 'null', dataByRights } = message;
+  if (action === 'delete' && !signal) return textOfDelete(message);
   if (!serializer || !dataByRights) return data;
   const key = rightsKey(serializer, rightsThrough(record, groups));
   return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;
