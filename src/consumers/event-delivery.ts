@@ -1,5 +1,5 @@
 import type { ActivityLog, WithheldEvent } from '../activity-log.js';
-import type { Dispatcher, LimitedCall } from '../dispatch/dispatcher.js';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
@@ -287,15 +287,12 @@ export class EventDelivery {
     const { unitOfWork, services } = this.session;
     const done = unitOfWork.run(() => this.#deliverUnasked(arrival));
     if (!done) return;
-    const end = (next: () => void): void => {
-      if (call.isOver) return;
-      call.isOver = true;
-      next();
-    };
-    const call: LimitedCall = { done, isOver: false, fail: (error) => end(() => this.#callAgain(arrival, error)) };
     this.#isBusy = true;
-    done.then(() => end(() => this.#resume()), call.fail);
-    services.dispatcher.limit(call);
+    services.dispatcher.followHook(
+      done,
+      () => this.#resume(),
+      (error) => this.#callAgain(arrival, error),
+    );
   }
 
   #callAgain(arrival: EventArrival, error: unknown): void {
