@@ -77,7 +77,7 @@ class PassingFailures {
 }
 
 /** A commit whose signals are decoded payloads. */
-export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'orders'> {
+export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'commands'> {
   readonly signals: readonly SignalSent[];
 }
 
