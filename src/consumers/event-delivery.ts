@@ -7,7 +7,7 @@ import type { Logger } from '../logger.js';
 import type { EventMessage, ObserverMessage } from '../observers/event-message.js';
 import type { EventAction, SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
-import type { ObservedEvent, Sight, Viewer } from '../observers/observer-declaration.js';
+import type { ObservedEvent, Viewer, VisibleEvent } from '../observers/observer-declaration.js';
 import type { SubscribingRequest, SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import { isPassingFailure } from '../orm/orm-errors.js';
 import { outlastFailures } from '../orm/passing-failures.js';
@@ -348,25 +348,25 @@ export class EventDelivery {
     const questions = this.#authorizer.questions(record, plan);
     const [question] = questions;
     const { visibility } = record.observer;
-    const sight: Sight =
-      plan.isLookedAt && visibility && question
-        ? await visibility.look(this.session.instance, event, this.#viewerOf(arrival, question, plan))
+    const visible: VisibleEvent =
+      plan.checksVisibility && visibility && question
+        ? await visibility.visibleEvent(this.session.instance, event, this.#viewerOf(arrival, question, plan))
         : { event, isRefused: false, note: () => {} };
-    if (record.observer.revocations.length > 0 && (await this.#isLost(record, sight, plan))) {
+    if (record.observer.revocations.length > 0 && (await this.#isLost(record, visible, plan))) {
       this.#tell(arrival, 'revoked');
       return this.#revoke(record);
     }
-    if (!sight.event) return this.#noteHidden(arrival, sight);
-    if (isOtherKind(arrival, sight.event.action)) {
+    if (!visible.event) return this.#noteHidden(arrival, visible);
+    if (isOtherKind(arrival, visible.event.action)) {
       this.#tell(arrival, 'kept');
       return true;
     }
     const asked: PermissionAnswer[] | undefined = this.session.inspector && [];
     const unanswered = isDue ? this.#authorizer.questions(record, plan) : questions;
-    const refusing = await this.#authorizer.refusing(unanswered, sight.event, asked);
+    const refusing = await this.#authorizer.refusing(unanswered, visible.event, asked);
     if (refusing) return this.#noteRefusal(arrival, refusing, asked);
-    sight.note();
-    return { event: sight.event, body, asked };
+    visible.note();
+    return { event: visible.event, body, asked };
   }
 
   #deliverUnasked(arrival: EventArrival): Promise<void> | void {
@@ -425,7 +425,11 @@ export class EventDelivery {
    * Whether the subscription has lost its right. Asked after the data were read: data that were read after a permission's answer might be
    * data that it would refuse.
    */
-  async #isLost(record: SubscriptionRecord, { isRefused }: Sight, { requests, isDue }: DeliveryPlan): Promise<boolean> {
+  async #isLost(
+    record: SubscriptionRecord,
+    { isRefused }: VisibleEvent,
+    { requests, isDue }: DeliveryPlan,
+  ): Promise<boolean> {
     return isRefused || (isDue && !(await this.#authorizer.holds(record, requests)));
   }
 
@@ -453,7 +457,7 @@ export class EventDelivery {
   }
 
   /** Notes that the row is hidden: the subscription got a delete, and gets no more events of it. */
-  #noteHidden(arrival: EventArrival, { isRefused }: Sight): true {
+  #noteHidden(arrival: EventArrival, { isRefused }: VisibleEvent): true {
     const { scope, services } = this.session;
     const { activity } = services;
     this.#tell(arrival, 'hidden');
