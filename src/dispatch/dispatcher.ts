@@ -278,7 +278,7 @@ export class Dispatcher {
   async #checkedKwargs(request: Request, action: ActionDefinition): Promise<unknown[]> {
     const { kwargs, target } = request;
     const { lookupKwarg } = target;
-    const raw = action.isDetail ? without(lookupKwarg, kwargs) : kwargs;
+    const raw = action.isDetail ? kwargsWithout(lookupKwarg, kwargs) : kwargs;
     const { value, dropped } = await checkOf(action, raw);
     if (action.refuses && dropped.length > 0) refuseNamed(action.refuses, dropped);
     if (dropped.length > 0) request.unknownKwargs = dropped;
@@ -381,7 +381,7 @@ function refuseNamed(texts: Readonly<Record<string, string>>, names: readonly st
   if (refused.length > 0) throw ValidationFailed.of(Object.fromEntries(refused));
 }
 
-function without(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+function kwargsWithout(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { [name]: _, ...rest } = kwargs;
   return rest;
 }
