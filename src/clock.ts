@@ -41,10 +41,12 @@ export interface Expiring {
   expire(): void;
 }
 
-/** The error with which `limit` rejects, and a callback for a later error of the work. */
+/** The time limit of a promise. */
 export interface Limit {
   readonly milliseconds: number;
+  /** Makes the error for work that exceeds it. */
   readonly error: () => Error;
+  /** Called with an error that the work throws later. */
   readonly onLate?: (error: unknown) => void;
 }
 
@@ -69,22 +71,23 @@ export class Deadlines {
    *
    * @throws the error that `limit.error` makes
    */
-  limit<T>(work: Promise<T>, { milliseconds, error, onLate = () => {} }: Limit): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const running = new Running(() => reject(error()));
-      this.begin(running, milliseconds);
-      work.then(
-        (result) => {
-          running.end();
-          resolve(result);
-        },
-        (thrown) => {
-          if (running.isOver) onLate(thrown);
-          running.end();
-          reject(thrown);
-        },
-      );
-    });
+  limit<T>(work: Promise<T>, limit: Limit): Promise<T> {
+    return new Promise((resolve, reject) => this.follow(work, limit, resolve, reject));
+  }
+
+  /** Like `limit`, for work that no code awaits: calls back once, and makes no promise beside that of `then`. */
+  follow<T>(work: Promise<T>, limit: Limit, succeed: (result: T) => void, fail: (error: unknown) => void): void {
+    const running = new Running(limit, fail);
+    work.then(
+      (result) => {
+        if (running.ends()) succeed(result);
+      },
+      (error) => {
+        if (running.ends()) fail(error);
+        else limit.onLate?.(error);
+      },
+    );
+    this.begin(running, limit.milliseconds);
   }
 
   /** Whether the work settles within this many milliseconds, fulfilled or rejected. Keeps the process alive meanwhile. */
@@ -117,22 +120,28 @@ export class Deadlines {
   }
 }
 
-/** Work of `limit`. */
+/** Work of `limit` and `follow`. */
 class Running implements Expiring {
   isOver = false;
   due = 0;
   timer: Timer | undefined;
 
-  constructor(private readonly onExpired: () => void) {}
+  constructor(
+    private readonly limit: Limit,
+    private readonly fail: (error: unknown) => void,
+  ) {}
 
   expire(): void {
     this.isOver = true;
-    this.onExpired();
+    this.fail(this.limit.error());
   }
 
-  end(): void {
+  /** Ends it. Returns false if its time was over before. */
+  ends(): boolean {
+    if (this.isOver) return false;
     this.isOver = true;
     this.timer?.cancel();
+    return true;
   }
 }
 

@@ -252,6 +252,12 @@ const writing: readonly Bug[] = [
     caughtBy: ['log/true-images'],
   },
   {
+    name: 'an update that has found no row is told as a second delete of the row',
+    story: 'Nobody asks the driver how many rows an update has affected.',
+    plant: { symbol: 'watchUpdates', with: leftOut },
+    caughtBy: ['orm/change-capture'],
+  },
+  {
     name: 'two rows with one key in two schemas are one',
     story: 'The schema is no part of what a row is told apart by.',
     plant: {

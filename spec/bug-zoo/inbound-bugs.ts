@@ -50,6 +50,19 @@ export const inboundBugs: readonly Bug[] = [
     caughtBy: ['server/inbound-frames'],
   },
   {
+    name: 'a client pays for the pings of the server',
+    story: 'All pongs count, also those that the heartbeat asked for.',
+    plant: {
+      symbol: 'Connection.onPong',
+      with: (original: (mark: string, bytes: number) => void) =>
+        function (this: { onControl(bytes: number): void }, mark: string, bytes: number): void {
+          this.onControl(bytes);
+          original.call(this, mark, bytes);
+        },
+    },
+    caughtBy: ['server/rate-limit'],
+  },
+  {
     name: 'whoever closes the conversation may send as much as the network carries',
     story: 'What comes behind the end is read and dropped without a limit.',
     plant: { symbol: 'InboundFrames.receiveIgnored', with: leftOut },

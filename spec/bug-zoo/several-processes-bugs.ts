@@ -53,7 +53,7 @@ export const severalProcessesBugs: readonly Bug[] = [
   },
   {
     name: 'a user who was closed comes back and is closed again',
-    story: 'The process that gave an order obeys it twice: at once, and when it reads its own entry.',
+    story: 'The process that sent a command applies it twice: at once, and when it reads its own entry.',
     plant: {
       symbol: 'decodeCommits',
       with:
@@ -61,7 +61,7 @@ export const severalProcessesBugs: readonly Bug[] = [
         async (...parameters: unknown[]) =>
           (await original(...parameters)).map((commit) => ({
             ...commit,
-            orders: commit.orders.map((order) => ({ ...order, source: 'another one' })),
+            commands: commit.commands.map((command) => ({ ...command, source: 'another one' })),
           })),
     },
     caughtBy: ['log/several-applications'],
@@ -125,7 +125,7 @@ export const severalProcessesBugs: readonly Bug[] = [
 ];
 
 interface Decoded {
-  readonly orders: readonly object[];
+  readonly commands: readonly object[];
 }
 
 type Run = (statement: { readonly text: string }, values: readonly unknown[]) => Promise<unknown>;

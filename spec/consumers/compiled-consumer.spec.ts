@@ -70,26 +70,30 @@ describe('A consumer class', () => {
     class Guarded extends ApiConsumer {}
 
     it('what stands on it, all of it', () => {
-      expect(describePermission(compile(Guarded, [IsBanned]).permission)).to.equal('all(IsAuthenticated, IsBanned)');
+      expect(describePermission(compile(Guarded, [IsBanned]).permissions.expression)).to.equal(
+        'all(IsAuthenticated, IsBanned)',
+      );
     });
 
     it('what stands on the class that it extends', () => {
       @Consumer()
       class Heir extends Guarded {}
-      expect(describePermission(compile(Heir).permission)).to.equal('all(IsAuthenticated, IsBanned)');
+      expect(describePermission(compile(Heir).permissions.expression)).to.equal('all(IsAuthenticated, IsBanned)');
     });
 
     it('its own instead of what it would inherit', () => {
       @Consumer()
       @Permissions(IsBanned)
       class Replacing extends Guarded {}
-      expect(describePermission(compile(Replacing).permission)).to.equal('all(IsBanned)');
+      expect(describePermission(compile(Replacing).permissions.expression)).to.equal('all(IsBanned)');
     });
 
     it("the application's, where it has none", () => {
       @Consumer()
       class Open extends ApiConsumer {}
-      expect(describePermission(compile(Open, [IsAuthenticated]).permission)).to.equal('all(IsAuthenticated)');
+      expect(describePermission(compile(Open, [IsAuthenticated]).permissions.expression)).to.equal(
+        'all(IsAuthenticated)',
+      );
     });
 
     it('that of an action besides its own', () => {

@@ -258,6 +258,32 @@ describe('The delivery of events', () => {
     expect(asked[0]?.data).to.equal(asked[1]?.data);
   });
 
+  it('encodes the data of a delete once for all its subscriptions', async () => {
+    await using bob = await connect(app, '/ws/');
+    await write();
+    await subscribe('a');
+    await subscribe('b', 1, bob);
+    await subscribe('c', 1, bob);
+    const { stringify } = JSON;
+    const encoded: unknown[] = [];
+    JSON.stringify = (value: unknown, ...more: never[]) => {
+      if (Object.keys(Object(value)).join() === 'pk') encoded.push(value);
+      return stringify(value, ...more);
+    };
+    try {
+      const em = database.orm.em.fork();
+      em.remove(await em.findOneOrFail(Message, 1));
+      await em.flush();
+      const frames = [await ann.receive(), await bob.receive(), await bob.receive()];
+      expect(frames.map(({ action, data }) => ({ action, data }))).to.deep.equal(
+        Array(3).fill({ action: 'delete', data: { pk: 1 } }),
+      );
+    } finally {
+      JSON.stringify = stringify;
+    }
+    expect(encoded).to.deep.equal([{ pk: 1 }]);
+  });
+
   it('asks the permissions of the subscription again', async () => {
     isBanned = false;
     await using bob = await connect(app, '/welcome/');

@@ -31,6 +31,19 @@ describe('Entries that are no part of a transaction', () => {
     expect(written.length).to.equal(2);
   });
 
+  it('have keys that processes of other versions read', async () => {
+    const texts: string[] = [];
+    const loose = new LooseEntries(
+      async (more) => void texts.push(...more),
+      () => logger,
+    );
+    const command = { command: { kind: 'recheck', owner: { user: '7' } }, source: 'a', at: 1 } as const;
+    await loose.add({ commands: [command] });
+    const { id, ...entry } = JSON.parse(texts.join());
+    expect(id).to.be.a('string');
+    expect(entry).to.deep.equal({ v: 1, rows: [], after: [], orders: [command] });
+  });
+
   it('are kept while the database is away, which the log says once', async () => {
     const loose = entries();
     isAway = true;

@@ -1,10 +1,23 @@
-import { ref } from '@mikro-orm/core';
+import { type Opt, ref } from '@mikro-orm/core';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
 import { whileItWaits } from '../support/locks.js';
+
+@Entity()
+class Draft {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'string' })
+  text!: string;
+
+  @Property({ version: true, type: 'integer' })
+  version!: Opt<number>;
+}
 
 describe('A change of a row', () => {
   const database = useDatabase('model_subscriber');
@@ -396,3 +409,110 @@ describe('A change of a row', () => {
     await em.execute('insert into room_members (room_id, user_id) values (1, 1)');
   }
 });
+
+for (const needsBefore of [true, false]) {
+  const observers = needsBefore ? 'observers need the row before the change' : 'observers need the key of the row only';
+
+  describe(`A write that finds no row, where ${observers},`, () => {
+    const database = useDatabase(`missed_rows_${needsBefore}`, [User, Room, Message, Draft]);
+    const recorded = recordChanges(database, { needsBefore });
+    let em: EntityManager;
+    let late: EntityManager;
+
+    beforeEach(async () => {
+      em = database.orm.em.fork();
+      late = database.orm.em.fork();
+      await em.execute(`insert into room (name, archived) values ('red', false)`);
+      await em.execute(`insert into message (room_id, text) values (1, 'one'), (1, 'two'), (1, 'three')`);
+      await em.execute(`insert into draft (text) values ('one'), ('two')`);
+    });
+
+    it('is nothing where an earlier transaction has deleted the row that is updated', async () => {
+      const message = await late.findOneOrFail(Message, 1);
+      await remove(em, 1);
+      message.text = 'too late';
+      await late.flush();
+      expect(await recorded.told()).to.deep.equal([['delete Message 1']]);
+    });
+
+    it('is nothing where the update waits for the transaction that deletes the row', async () => {
+      (await late.findOneOrFail(Message, 1)).text = 'too late';
+      await whileItWaits(
+        em,
+        (inner) => remove(inner, 1),
+        () => late.flush(),
+      );
+      expect(await recorded.told()).to.deep.equal([['delete Message 1']]);
+    });
+
+    it('leaves out only itself among the updates of a flush', async () => {
+      for (const message of await late.find(Message, {})) message.text = 'too late';
+      await remove(em, 2);
+      await late.flush();
+      expect(await recorded.told()).to.deep.equal([['delete Message 2'], ['update Message 1', 'update Message 3']]);
+    });
+
+    it('makes a create of the same transaction no update', async () => {
+      const message = await late.findOneOrFail(Message, 1);
+      await remove(em, 1);
+      await late.transactional(async (inner) => {
+        message.text = 'too late';
+        await inner.flush();
+        inner.clear();
+        inner.create(Message, { id: 1, room: 1, text: 'again' });
+      });
+      expect(await recorded.told()).to.deep.equal([['delete Message 1'], ['create Message 1']]);
+    });
+
+    it('leaves updates of the same transaction that find their rows', async () => {
+      const [one, two] = await late.find(Message, {}, { orderBy: { id: 'asc' } });
+      await remove(em, 1);
+      await late.transactional(async (inner) => {
+        if (one) one.text = 'too late';
+        await inner.flush();
+        if (two) two.text = 'in time';
+      });
+      expect(await recorded.told()).to.deep.equal([['delete Message 1'], ['update Message 2']]);
+    });
+
+    it('is nothing where a delete that was rolled back is tried again, and the row was deleted meanwhile', async () => {
+      const message = await late.findOneOrFail(Message, 1);
+      await late.begin();
+      late.remove(message);
+      await late.flush();
+      await late.rollback();
+      await remove(em, 1);
+      late.remove(message);
+      await late.flush();
+      expect(await recorded.told()).to.deep.equal([['delete Message 1']]);
+    });
+
+    it('is nothing where an update that failed is followed by a delete, and the row was deleted meanwhile', async () => {
+      const message = await late.findOneOrFail(Message, 1);
+      message.text = 'x'.repeat(501);
+      expect(await late.flush().catch((error: Error) => error.name)).to.equal('DriverException');
+      await remove(em, 1);
+      late.remove(message);
+      await late.flush();
+      expect(await recorded.told()).to.deep.equal([['delete Message 1']]);
+    });
+
+    // Where the row is locked before, MikroORM compares the versions after the wait, and refuses the flush.
+    if (!needsBefore) {
+      it('leaves out only itself among updates of versioned rows, whose versions were compared before', async () => {
+        for (const draft of await late.find(Draft, {})) draft.text = 'too late';
+        const write = async (inner: EntityManager) => {
+          inner.remove(await inner.findOneOrFail(Draft, 1));
+          await inner.flush();
+        };
+        await whileItWaits(em, write, () => late.flush());
+        expect(await recorded.told()).to.deep.equal([['delete Draft 1'], ['update Draft 2']]);
+      });
+    }
+  });
+}
+
+async function remove(em: EntityManager, id: number): Promise<void> {
+  em.remove(await em.findOneOrFail(Message, id));
+  await em.flush();
+}

@@ -1,11 +1,11 @@
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
+import { type StatementConnection } from '#signalbox/orm/sql-connection.js';
 import {
   clientOf,
   runStatement,
   type Statement,
-  type StatementConnection,
   StatementNames,
   type StatementUse,
   statementRunner,

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -20,6 +22,7 @@ import { ConnectionLimiter, Rate, TokenBucket } from '#signalbox/server/rate-lim
 import { networkOf } from '#signalbox/server/trusted-proxies.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
+import { listening } from '../support/ports.js';
 import { checkProperty } from '../support/properties.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
 import { SilentConsumer, useServer } from '../support/serving.js';
@@ -317,6 +320,30 @@ describe('The limits of messages', () => {
     await until(() => reached('messages') === 1, 'The pause');
     clock.advance(25);
     expect(await client.receive()).to.include({ response_status: 200, request_id: 1 });
+  });
+
+  it('count pongs that nothing asked for, and none that answers a ping of the server', async () => {
+    const settings = { limits: { messageBurst: 5, messagesPerSecond: 1 }, heartbeat: { interval: 50, timeLimit: 50 } };
+    ({ app, clock, counters } = serve([path('/', CountConsumer)], { settings }));
+    const server = createServer();
+    const sockets: Socket[] = [];
+    server.on('connection', (socket: Socket) => sockets.push(socket));
+    await app.attach(server);
+    await using client = await SocketClient.open(`ws://127.0.0.1:${await listening(server)}/`);
+    const read = (): number => sockets[0]?.bytesRead ?? 0;
+    for (const time of [2, ...Array<number>(9).fill(50)]) {
+      const before = read();
+      const pinged = client.pinged();
+      clock.advance(time);
+      await pinged;
+      await until(() => read() > before, 'The pong');
+    }
+    client.send({ action: 'count', request_id: 1 });
+    expect(await client.receive()).to.include({ response_status: 200, request_id: 1 });
+    expect(reached('messages')).to.equal(0);
+    for (let each = 0; each < 5; each += 1) client.pong(Buffer.from('unasked'));
+    await until(() => reached('messages') === 1, 'The pause');
+    server.close();
   });
 });
 

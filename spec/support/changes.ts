@@ -25,8 +25,15 @@ export interface RecordedChanges {
   told(): Promise<readonly (readonly string[])[]>;
 }
 
-/** Records what the change log of a database says, for the specs of one file, as an application would hear it. */
-export function recordChanges(database: { readonly orm: MikroORM }): RecordedChanges {
+/**
+ * Records what the change log of a database says, for the specs of one file, as an application would hear it.
+ *
+ * @param needsBefore whether an observer needs each row as it was before its change
+ */
+export function recordChanges(
+  database: { readonly orm: MikroORM },
+  { needsBefore = true }: { readonly needsBefore?: boolean } = {},
+): RecordedChanges {
   const recorded: (readonly ModelChange[])[] = [];
   let log: ChangeLog;
   let detach: () => Promise<void>;
@@ -35,7 +42,7 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
     detach = log.attach({
       ...silentApplication,
       isObserved: () => true,
-      needsBefore: () => true,
+      needsBefore: () => needsBefore,
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
     });
     await log.ready();

@@ -29,8 +29,6 @@ export interface CompiledConsumer {
   readonly actions: Actions;
   /** Observers by their members. */
   readonly observers: ReadonlyMap<string, Observer>;
-  readonly observersById: ReadonlyMap<string, Observer>;
-  readonly permission: PermissionExpression;
   readonly permissions: PermissionChecker;
   /** The options of `@Consumer`. */
   readonly options: ConsumerOptions;
@@ -81,8 +79,6 @@ export function compileConsumer(
     consumer,
     actions,
     observers,
-    observersById: new Map([...observers.values()].map((observer) => [observer.id, observer])),
-    permission,
     permissions,
     options: optionsOf(consumer),
     groups: groupDeclarations.find(consumer) ?? [],

@@ -1,6 +1,6 @@
 import type { ActivityLog, WithheldEvent } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
-import type { Dispatcher, LimitedCall } from '../dispatch/dispatcher.js';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
@@ -8,7 +8,7 @@ import type { Logger } from '../logger.js';
 import type { EventMessage, ObserverMessage } from '../observers/event-message.js';
 import type { EventAction, SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
-import type { ObservedEvent, Sight, Viewer } from '../observers/observer-declaration.js';
+import type { ObservedEvent, Viewer, VisibleEvent } from '../observers/observer-declaration.js';
 import type { SubscribingRequest, SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import { isPassingFailure } from '../orm/orm-errors.js';
 import { outlastFailures } from '../orm/passing-failures.js';
@@ -289,15 +289,12 @@ export class EventDelivery {
     const { unitOfWork, services } = this.session;
     const done = unitOfWork.run(() => this.#deliverUnasked(arrival));
     if (!done) return;
-    const end = (next: () => void): void => {
-      if (call.isOver) return;
-      call.isOver = true;
-      next();
-    };
-    const call: LimitedCall = { done, isOver: false, fail: (error) => end(() => this.#callAgain(arrival, error)) };
     this.#isBusy = true;
-    done.then(() => end(() => this.#resume()), call.fail);
-    services.dispatcher.limit(call);
+    services.dispatcher.followHook(
+      done,
+      () => this.#resume(),
+      (error) => this.#callAgain(arrival, error),
+    );
   }
 
   #callAgain(arrival: EventArrival, error: unknown): void {
@@ -353,25 +350,25 @@ export class EventDelivery {
     const questions = this.#authorizer.questions(record, plan);
     const [question] = questions;
     const { visibility } = record.observer;
-    const sight: Sight =
-      plan.isLookedAt && visibility && question
-        ? await visibility.look(this.session.instance, event, this.#viewerOf(arrival, question, plan))
+    const visible: VisibleEvent =
+      plan.checksVisibility && visibility && question
+        ? await visibility.visibleEvent(this.session.instance, event, this.#viewerOf(arrival, question, plan))
         : { event, isRefused: false, note: () => {} };
-    if (record.observer.revocations.length > 0 && (await this.#isLost(record, sight, plan))) {
+    if (record.observer.revocations.length > 0 && (await this.#isLost(record, visible, plan))) {
       this.#tell(arrival, 'revoked');
       return this.#revoke(record);
     }
-    if (!sight.event) return this.#noteHidden(arrival, sight);
-    if (isOtherKind(arrival, sight.event.action)) {
+    if (!visible.event) return this.#noteHidden(arrival, visible);
+    if (isOtherKind(arrival, visible.event.action)) {
       this.#tell(arrival, 'kept');
       return true;
     }
     const asked: PermissionAnswer[] | undefined = this.session.inspector && [];
     const unanswered = isDue ? this.#authorizer.questions(record, plan) : questions;
-    const refusing = await this.#authorizer.refusing(unanswered, sight.event, asked);
+    const refusing = await this.#authorizer.refusing(unanswered, visible.event, asked);
     if (refusing) return this.#noteRefusal(arrival, refusing, asked);
-    sight.note();
-    return { event: sight.event, body, asked };
+    visible.note();
+    return { event: visible.event, body, asked };
   }
 
   #deliverUnasked(arrival: EventArrival): Promise<void> | void {
@@ -430,7 +427,11 @@ export class EventDelivery {
    * Whether the subscription has lost its right. Asked after the data were read: data that were read after a permission's answer might be
    * data that it would refuse.
    */
-  async #isLost(record: SubscriptionRecord, { isRefused }: Sight, { requests, isDue }: DeliveryPlan): Promise<boolean> {
+  async #isLost(
+    record: SubscriptionRecord,
+    { isRefused }: VisibleEvent,
+    { requests, isDue }: DeliveryPlan,
+  ): Promise<boolean> {
     return isRefused || (isDue && !(await this.#authorizer.holds(record, requests)));
   }
 
@@ -458,7 +459,7 @@ export class EventDelivery {
   }
 
   /** Notes that the row is hidden: the subscription got a delete, and gets no more events of it. */
-  #noteHidden(arrival: EventArrival, { isRefused }: Sight): true {
+  #noteHidden(arrival: EventArrival, { isRefused }: VisibleEvent): true {
     const { scope, services } = this.session;
     const { activity } = services;
     this.#tell(arrival, 'hidden');
@@ -519,11 +520,19 @@ function frozen(value: unknown): unknown {
   return Object.freeze(value);
 }
 
+/** The text of the delete that was encoded last: consecutive deliveries of one message share it. */
+let deleted: { readonly message: EventMessage; readonly text: string } | undefined;
+
+function textOfDelete(message: EventMessage): string {
+  if (deleted?.message !== message) deleted = { message, text: encodeData({ pk: message.pk }) };
+  return deleted.text;
+}
+
 /** The JSON text of an event's data, by the current rights of its subscription. */
 function textOf({ record, action, message }: EventArrival): string {
   const { serializer, signal } = record.observer;
-  const { pk, groups, data = 'null', dataByRights } = message;
-  if (action === 'delete' && !signal) return encodeData({ pk });
+  const { groups, data = 'null', dataByRights } = message;
+  if (action === 'delete' && !signal) return textOfDelete(message);
   if (!serializer || !dataByRights) return data;
   const key = rightsKey(serializer, rightsThrough(record, groups));
   return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;

@@ -2,7 +2,7 @@ import type { EntityMetadata } from '@mikro-orm/core';
 import { declaredActions } from '../dispatch/actions.js';
 import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
-import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
+import type { ObservedEvent, Viewer, Visibility, VisibleEvent } from '../observers/observer-declaration.js';
 import { asStored } from '../orm/model-queries.js';
 import type { StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -32,7 +32,7 @@ type RetrieveMethod = (row: object, request: ActionContext) => unknown;
 const retrieve = 'retrieve';
 
 /** For each subscription, the keys of the rows whose leaving it was sent. */
-const heardLeave = new WeakMap<object, Set<string>>();
+const outOfSight = new WeakMap<object, Set<string>>();
 
 /**
  * Which rows a connection may see: the rows of its consumer's query that no permission refuses. Leaving them looks like a delete, coming
@@ -43,9 +43,9 @@ export function visibilityOf(consumer: Class): Visibility {
   const isReadAgain = isNarrowed || showsItsOwn(consumer);
   return {
     isNarrowed,
-    isLookedAt: isReadAgain || overrides(consumer, 'getSerializer'),
+    isAlwaysChecked: isReadAgain || overrides(consumer, 'getSerializer'),
     isFiltered: filtered(),
-    look: (instance, event, viewer) => look(instance as AnyModelConsumer, event, viewer, isReadAgain),
+    visibleEvent: (instance, event, viewer) => visibleEvent(instance as AnyModelConsumer, event, viewer, isReadAgain),
     rowOf: (instance, kwargs, context) => rowOf(instance as AnyModelConsumer, kwargs, context, isNarrowed),
   };
 }
@@ -59,21 +59,22 @@ export function visibilityOfRows(consumer: Class): Visibility {
   const isReadAgain = isNarrowed || showsItsOwn(consumer);
   return {
     isNarrowed,
-    isLookedAt: true,
+    isAlwaysChecked: true,
     isFiltered,
-    look: (instance, event, viewer) => lookAtAny(instance as AnyModelConsumer, event, viewer, isNarrowed, isReadAgain),
+    visibleEvent: (instance, event, viewer) =>
+      visibleEventOfAny(instance as AnyModelConsumer, event, viewer, isNarrowed, isReadAgain),
     rowOf: async (instance, kwargs, context) =>
       Object.hasOwn(kwargs as object, 'pk') ? rowOfKey(instance, kwargs, context) : undefined,
   };
 }
 
-async function lookAtAny(
+async function visibleEventOfAny(
   consumer: AnyModelConsumer,
   event: ObservedEvent,
   viewer: Viewer,
   isNarrowed: boolean,
   isReadAgain: boolean,
-): Promise<Sight> {
+): Promise<VisibleEvent> {
   const { action, pk } = event;
   const hasFilters = await hidesByDefault(consumer);
   const { before, after } = viewer.change ?? {};
@@ -154,14 +155,14 @@ function ownRetrieve(consumer: Class): RetrieveMethod | undefined {
  * Returns what a subscription receives of an event. A row that is read again is judged and shown as it is now, because its former state
  * might have been hidden. If nothing needs the row, the event stays unchanged.
  */
-async function look(
+async function visibleEvent(
   consumer: AnyModelConsumer,
   event: ObservedEvent,
   viewer: Viewer,
   isReadAgain: boolean,
-): Promise<Sight> {
+): Promise<VisibleEvent> {
   const { action, pk } = event;
-  const gone = goneFor(viewer);
+  const gone = rowsOutOfSight(viewer);
   const key = encodeData(pk);
   const wasGone = gone.has(key);
   const mustRead = isReadAgain || (await hidesByDefault(consumer));
@@ -240,9 +241,9 @@ async function rowOf(
   return (await find(consumer, pk, {}, { filters: false })) ? 'hidden' : undefined;
 }
 
-function goneFor({ subscription }: Viewer): Set<string> {
-  const gone = heardLeave.get(subscription) ?? new Set();
-  heardLeave.set(subscription, gone);
+function rowsOutOfSight({ subscription }: Viewer): Set<string> {
+  const gone = outOfSight.get(subscription) ?? new Set();
+  outOfSight.set(subscription, gone);
   return gone;
 }
 

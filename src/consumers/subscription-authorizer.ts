@@ -25,7 +25,7 @@ interface Checks {
   /** Whether each event is checked, whatever is known of the right. */
   readonly isAsked: boolean;
   /** Whether the event's row is judged, or is shown differently to each client. */
-  readonly isLookedAt: boolean;
+  readonly checksVisibility: boolean;
 }
 
 /** The way of one event to one subscription, determined at its turn. */
@@ -36,7 +36,7 @@ export interface DeliveryPlan {
   readonly checks: readonly Checks[];
   /** Whether a permission or a query has to be asked. If not, the following members do not count. */
   readonly isAsked: boolean;
-  readonly isLookedAt: boolean;
+  readonly checksVisibility: boolean;
   /**
    * Whether this event has to ask again about a right that `@RevokedBy` watches: no answer is known, the answer is older than
    * `grantTimeLimit`, or the event may have overtaken the message that the right changed.
@@ -103,13 +103,15 @@ export class SubscriptionAuthorizer {
     if (this.#isUnasked(record)) return unasked;
     const requests = requestsThrough(record, groups);
     const checks = requests.map((request) => this.#checksFor(record, request));
-    const isLookedAt =
+    const checksVisibility =
       visibility !== undefined &&
-      (visibility.isLookedAt || visibility.isFiltered(this.session.instance) || checks.some((each) => each.isLookedAt));
-    const isDue = isRevocable && this.isDue(requests, isOrdered && !isLookedAt);
+      (visibility.isAlwaysChecked ||
+        visibility.isFiltered(this.session.instance) ||
+        checks.some((each) => each.checksVisibility));
+    const isDue = isRevocable && this.isDue(requests, isOrdered && !checksVisibility);
     const asksRights = hasRights && (isRevocable ? isDue : visibility !== undefined);
-    const isAsked = asksRights || isDue || isLookedAt || checks.some((each) => each.isAsked);
-    return { requests, checks, isAsked, isLookedAt, isDue, asksRights };
+    const isAsked = asksRights || isDue || checksVisibility || checks.some((each) => each.isAsked);
+    return { requests, checks, isAsked, checksVisibility, isDue, asksRights };
   }
 
   /** Determines the checks for the events of such a request. */
@@ -120,7 +122,7 @@ export class SubscriptionAuthorizer {
   /** Whether every subscription receives the events unchanged: no check can refuse one, or show it differently to some. */
   #isUnasked({ observer: { revocations, hasRights, visibility } }: SubscriptionRecord): boolean {
     if (!this.session.compiled.isOpen || revocations.length > 0) return false;
-    return !visibility || (!visibility.isLookedAt && !hasRights && !visibility.isFiltered(this.session.instance));
+    return !visibility || (!visibility.isAlwaysChecked && !hasRights && !visibility.isFiltered(this.session.instance));
   }
 
   isDue(requests: readonly SubscribingRequest[], isOrdered: boolean): boolean {
@@ -278,8 +280,8 @@ export class SubscriptionAuthorizer {
     const { visibility, revocations } = observer;
     const hasObject = !visibility && definition?.isDetail === true && (compiled.isNarrowed || objects);
     const isAsked = events || (revocations.length === 0 && (deliveries || hasObject));
-    const isLookedAt = visibility !== undefined && (visibility.isLookedAt || (!compiled.isOpen && objects));
-    const checks = { observer, action, permissions, judgesObjects: objects, hasObject, isAsked, isLookedAt };
+    const checksVisibility = visibility !== undefined && (visibility.isAlwaysChecked || (!compiled.isOpen && objects));
+    const checks = { observer, action, permissions, judgesObjects: objects, hasObject, isAsked, checksVisibility };
     this.#checks = this.#checks.concat(checks);
     return checks;
   }
@@ -290,7 +292,7 @@ const unasked: DeliveryPlan = {
   requests: [],
   checks: [],
   isAsked: false,
-  isLookedAt: false,
+  checksVisibility: false,
   isDue: false,
   asksRights: false,
 };

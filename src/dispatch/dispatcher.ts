@@ -1,5 +1,5 @@
 import { currentWork } from '../async-context.js';
-import type { Clock, Deadlines } from '../clock.js';
+import type { Clock, Deadlines, Limit } from '../clock.js';
 import { ActionNotFound, TimeLimitExceeded, UnflushedChanges, ValidationFailed } from '../errors.js';
 import { type CheckedKwargs, checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
@@ -24,14 +24,6 @@ interface Agreement {
   checked: { readonly kwargs: readonly unknown[] } | { readonly error: unknown } | undefined;
 }
 
-/** A call of a hook that no code awaits. */
-export interface LimitedCall {
-  readonly done: Promise<unknown>;
-  isOver: boolean;
-  /** Called if the call exceeds its time limit. */
-  readonly fail: (error: unknown) => void;
-}
-
 /**
  * Carries one request from its name to its reply:
  *
@@ -46,7 +38,7 @@ export interface LimitedCall {
  * not at all, whatever its work, the database or the rollback still waits for.
  */
 export class Dispatcher {
-  readonly #calls: LimitedCall[] = [];
+  readonly #hookLimit: Limit;
   /** Writes whose permissions use the database. */
   readonly #needTransactions = new WeakSet<ActionDefinition>();
 
@@ -58,7 +50,13 @@ export class Dispatcher {
     private readonly logger: Logger,
     private readonly settings: Pick<Settings, 'actionTimeLimit' | 'development'>,
     private readonly unitOfWork: UnitOfWork,
-  ) {}
+  ) {
+    this.#hookLimit = {
+      milliseconds: settings.actionTimeLimit,
+      error: () => new TimeLimitExceeded(),
+      onLate: (error) => logger.warn('A hook failed after it was abandoned.', { error }),
+    };
+  }
 
   /** Runs a request. The request tells its target when it is answered, and when all its work has ended. */
   dispatch(request: Request): void {
@@ -82,33 +80,12 @@ export class Dispatcher {
   async runHook(hook: () => Promise<unknown> | void): Promise<void> {
     const running = this.unitOfWork.run(hook);
     if (!running) return;
-    await this.deadlines.limit(running, {
-      milliseconds: this.settings.actionTimeLimit,
-      error: () => new TimeLimitExceeded(),
-      onLate: (error) => this.logger.warn('A hook failed after it was abandoned.', { error }),
-    });
+    await this.deadlines.limit(running, this.#hookLimit);
   }
 
-  /** Applies the time limit of actions to a call of a hook. Most calls end within their turn of the event loop, and cost nothing. */
-  limit(call: LimitedCall): void {
-    if (this.#calls.length === 0) setImmediate(() => this.#limitCalls());
-    this.#calls.push(call);
-  }
-
-  #limitCalls(): void {
-    for (const call of this.#calls.splice(0)) if (!call.isOver) void this.#limitCall(call);
-  }
-
-  async #limitCall({ done, fail }: LimitedCall): Promise<void> {
-    try {
-      await this.deadlines.limit(done, {
-        milliseconds: this.settings.actionTimeLimit,
-        error: () => new TimeLimitExceeded(),
-        onLate: (error) => this.logger.warn('A hook failed after it was abandoned.', { error }),
-      });
-    } catch (error) {
-      fail(error);
-    }
+  /** Applies the time limit of actions to a hook that no code awaits. Most end within their turn of the event loop. */
+  followHook(running: Promise<unknown>, succeed: () => void, fail: (error: unknown) => void): void {
+    this.deadlines.follow(running, this.#hookLimit, succeed, fail);
   }
 
   #run(request: Request): void {
@@ -301,7 +278,7 @@ export class Dispatcher {
   async #checkedKwargs(request: Request, action: ActionDefinition): Promise<unknown[]> {
     const { kwargs, target } = request;
     const { lookupKwarg } = target;
-    const raw = action.isDetail ? without(lookupKwarg, kwargs) : kwargs;
+    const raw = action.isDetail ? kwargsWithout(lookupKwarg, kwargs) : kwargs;
     const { value, dropped } = await checkOf(action, raw);
     if (action.refuses && dropped.length > 0) refuseNamed(action.refuses, dropped);
     if (dropped.length > 0) request.unknownKwargs = dropped;
@@ -404,7 +381,7 @@ function refuseNamed(texts: Readonly<Record<string, string>>, names: readonly st
   if (refused.length > 0) throw ValidationFailed.of(Object.fromEntries(refused));
 }
 
-function without(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+function kwargsWithout(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { [name]: _, ...rest } = kwargs;
   return rest;
 }

@@ -17,7 +17,8 @@ import { type EqualityTest, hasSeveralKeys, type RowFilter, type ValueTest } fro
 
 export type AnyFilterOptions = FilterOptions<string, string, string>;
 type Kwargs = Readonly<Record<string, unknown>>;
-type Outcome<Value = unknown> = { readonly value: Value } | { readonly text: string };
+/** A value that was checked, or why it is refused. */
+type Checked<Value = unknown> = { readonly value: Value } | { readonly text: string };
 
 /** A field that clients may filter by. */
 interface FilterField {
@@ -102,9 +103,9 @@ export class ModelFilters {
 
   #ofWords(search: unknown): readonly RowFilter[] {
     if (search === undefined || this.#search.length === 0) return [];
-    const outcome = textOf(search);
-    if ('text' in outcome) throw ValidationFailed.of({ search: [outcome.text] });
-    const words = outcome.value.split(/\s+/).filter(Boolean);
+    const checked = textOf(search);
+    if ('text' in checked) throw ValidationFailed.of({ search: [checked.text] });
+    const words = checked.value.split(/\s+/).filter(Boolean);
     return words.map((value) => ({
       kind: 'any',
       of: this.#search.map((path) => ({ kind: 'some', path, tests: [{ operator: 'icontains', value }] })),
@@ -138,12 +139,12 @@ function filterOf(field: FilterField, sent: unknown, complain: (operator: string
   const tests: ValueTest[] = [];
   const filters: RowFilter[] = [];
   for (const [operator, operand] of Object.entries(operands)) {
-    const outcome = isKnown(field, operator)
+    const checked = isKnown(field, operator)
       ? asked(field, operator, operand)
       : { text: unknownText(operator, field.operators) };
-    if ('text' in outcome) complain(operands === sent ? `.${operator}` : '', outcome.text);
-    else if ('filter' in outcome.value) filters.push(outcome.value.filter);
-    else tests.push(...outcome.value.tests);
+    if ('text' in checked) complain(operands === sent ? `.${operator}` : '', checked.text);
+    else if ('filter' in checked.value) filters.push(checked.value.filter);
+    else tests.push(...checked.value.tests);
   }
   // The tests apply to one value: `between` needs a value between two bounds, not two values that each meet one bound.
   if (tests.length > 0) filters.push({ kind: 'some', path: field.path, tests });
@@ -162,7 +163,7 @@ function isKnown({ operators }: FilterField, name: string): name is FilterOperat
   return operators.includes(name as FilterOperator);
 }
 
-function asked(field: FilterField, operator: FilterOperator, operand: unknown): Outcome<Asked> {
+function asked(field: FilterField, operator: FilterOperator, operand: unknown): Checked<Asked> {
   switch (operator) {
     case 'exact':
       return isAnyOf(field, oneValue(field, operand));
@@ -179,33 +180,33 @@ function asked(field: FilterField, operator: FilterOperator, operand: unknown): 
     case 'icontains':
     case 'starts_with':
     case 'istarts_with': {
-      const outcome = textOf(operand);
-      return 'text' in outcome ? outcome : { value: { tests: [{ operator, value: outcome.value }] } };
+      const checked = textOf(operand);
+      return 'text' in checked ? checked : { value: { tests: [{ operator, value: checked.value }] } };
     }
     default: {
-      const outcome = boundOf(field, operand);
-      return 'text' in outcome ? outcome : { value: { tests: [{ operator, value: outcome.value }] } };
+      const checked = boundOf(field, operand);
+      return 'text' in checked ? checked : { value: { tests: [{ operator, value: checked.value }] } };
     }
   }
 }
 
 /** One of several values; null among them means that there is no value. */
-function isAnyOf({ path }: FilterField, outcome: Outcome<EqualityTest | null>): Outcome<Asked> {
-  if ('text' in outcome) return outcome;
-  if (outcome.value === null) return { value: { filter: { kind: 'none', path } } };
-  const { operator, value } = outcome.value;
-  if (operator === 'eq' || !value.includes(null)) return { value: { tests: [outcome.value] } };
+function isAnyOf({ path }: FilterField, checked: Checked<EqualityTest | null>): Checked<Asked> {
+  if ('text' in checked) return checked;
+  if (checked.value === null) return { value: { filter: { kind: 'none', path } } };
+  const { operator, value } = checked.value;
+  if (operator === 'eq' || !value.includes(null)) return { value: { tests: [checked.value] } };
   const some: RowFilter = { kind: 'some', path, tests: [withoutNull(value)] };
   return { value: { filter: { kind: 'any', of: [some, { kind: 'none', path }] } } };
 }
 
-function isNoneOf({ path }: FilterField, outcome: Outcome<EqualityTest | null>): Outcome<Asked> {
-  if ('text' in outcome) return outcome;
+function isNoneOf({ path }: FilterField, checked: Checked<EqualityTest | null>): Checked<Asked> {
+  if ('text' in checked) return checked;
   const isThere: RowFilter = { kind: 'some', path, tests: [] };
-  if (outcome.value === null) return { value: { filter: isThere } };
-  const { operator, value } = outcome.value;
+  if (checked.value === null) return { value: { filter: isThere } };
+  const { operator, value } = checked.value;
   if (operator === 'eq' || !value.includes(null))
-    return { value: { filter: { kind: 'none', path, test: outcome.value } } };
+    return { value: { filter: { kind: 'none', path, test: checked.value } } };
   const isOther: RowFilter = { kind: 'none', path, test: withoutNull(value) };
   return { value: { filter: { kind: 'all', of: [isThere, isOther] } } };
 }
@@ -214,7 +215,7 @@ function withoutNull(values: readonly unknown[]): EqualityTest {
   return { operator: 'in', value: values.filter((value) => value !== null) };
 }
 
-function between(field: FilterField, operand: unknown): Outcome<Asked> {
+function between(field: FilterField, operand: unknown): Checked<Asked> {
   if (!Array.isArray(operand) || operand.length !== 2) return { text: 'Expected a list of two values.' };
   const [from, to] = operand.map((bound) => boundOf(field, bound));
   if (!from || !to) return { text: 'Expected a list of two values.' };
@@ -230,46 +231,46 @@ function between(field: FilterField, operand: unknown): Outcome<Asked> {
   };
 }
 
-function oneValue(field: FilterField, sent: unknown): Outcome<EqualityTest | null> {
-  const outcome = checkedValue(field, sent);
-  if ('text' in outcome) return outcome;
-  return { value: outcome.value === null ? null : { operator: 'eq', value: outcome.value } };
+function oneValue(field: FilterField, sent: unknown): Checked<EqualityTest | null> {
+  const checked = checkedValue(field, sent);
+  if ('text' in checked) return checked;
+  return { value: checked.value === null ? null : { operator: 'eq', value: checked.value } };
 }
 
-function severalValues(field: FilterField, sent: unknown): Outcome<EqualityTest> {
+function severalValues(field: FilterField, sent: unknown): Checked<EqualityTest> {
   if (!Array.isArray(sent)) return { text: 'Expected a list of items.' };
   const values: unknown[] = [];
   for (const each of sent) {
-    const outcome = checkedValue(field, each);
-    if ('text' in outcome) return outcome;
-    values.push(outcome.value);
+    const checked = checkedValue(field, each);
+    if ('text' in checked) return checked;
+    values.push(checked.value);
   }
   return { value: { operator: 'in', value: values } };
 }
 
-function checkedValue(field: FilterField, sent: unknown): Outcome {
+function checkedValue(field: FilterField, sent: unknown): Checked {
   if (sent === null) return field.mayBeNull ? { value: null } : { text: 'This field may not be null.' };
   return boundOf(field, sent);
 }
 
 /** A bound of a comparison; null is not allowed. */
-function boundOf({ path: { last } }: FilterField, sent: unknown): Outcome {
+function boundOf({ path: { last } }: FilterField, sent: unknown): Checked {
   if (sent === null) return { text: 'This field may not be null.' };
   if (last.targetMeta) {
     const key = toPrimaryKey(last.targetMeta, sent);
     return key === undefined ? { text: `${JSON.stringify(sent)} is not a key.` } : { value: key };
   }
-  const outcome = comparedValue(last, sent);
+  const checked = comparedValue(last, sent);
   // The ORM writes a number into the SQL, where PostgreSQL would read it with double precision.
-  if ('text' in outcome || !isSinglePrecision(last)) return outcome;
-  return { value: Math.fround(Number(outcome.value)) };
+  if ('text' in checked || !isSinglePrecision(last)) return checked;
+  return { value: Math.fround(Number(checked.value)) };
 }
 
 function isSinglePrecision({ columnTypes }: EntityProperty): boolean {
   return /^(real|float4)/.test(columnTypes?.[0] ?? '');
 }
 
-function textOf(sent: unknown): Outcome<string> {
+function textOf(sent: unknown): Checked<string> {
   if (typeof sent !== 'string') return { text: 'Not a valid string.' };
   if (sent.includes('\u0000')) return { text: 'Null characters are not allowed.' };
   return sent.length > longestText

@@ -14,13 +14,8 @@ import { isEmbedded } from '../orm/database-facts.js';
 import { hasUpsertHooks } from '../orm/model-upsert.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { hiddenClass, hiddenFault, RowReader } from '../orm/row-reader.js';
-import {
-  clientOf,
-  type RunStatement,
-  type StatementConnection,
-  statementRunner,
-  writeConnection,
-} from '../orm/statements.js';
+import { type StatementConnection, writeConnection } from '../orm/sql-connection.js';
+import { clientOf, type RunStatement, statementRunner } from '../orm/statements.js';
 import type { Logged } from '../orm/write-statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { Doorbell } from './doorbell.js';

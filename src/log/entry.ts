@@ -30,7 +30,7 @@ export interface Commit {
   readonly changes: readonly ModelChange[];
   readonly signals: readonly LoggedSignal[];
   readonly rechecks: readonly LoggedRecheck[];
-  readonly orders: readonly LoggedCommand[];
+  readonly commands: readonly LoggedCommand[];
   /** The classes of rows whose changes were too many for an entry, or could not be read: their subscribers have to read again. */
   readonly untold: readonly EntityClass<object>[];
   /** The trace of the commit, as W3C `traceparent`; undefined without tracing. */
@@ -46,6 +46,7 @@ export interface Entry {
   readonly rows: readonly EntryRow[];
   readonly signals?: readonly LoggedSignal[];
   readonly rechecks?: readonly LoggedRecheck[];
+  /** Commands; the key is part of the log's format. */
   readonly orders?: readonly LoggedCommand[];
   readonly untold?: readonly string[];
   /** The rows as the commit left them: one list for each shape, in the order of `rows`. Null for a row that is gone. */

@@ -81,7 +81,7 @@ async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promis
     changes: told ?? [],
     signals: entries.flatMap(({ signals }) => signals ?? []),
     rechecks: entries.flatMap(({ rechecks }) => rechecks ?? []),
-    orders: entries.flatMap(({ orders }) => orders ?? []),
+    commands: entries.flatMap(({ orders }) => orders ?? []),
     untold: untoldClasses(decoding, untold),
     ...(cause !== undefined && { cause }),
   };

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
-import type { Entry } from './entry.js';
+import type { Entry, LoggedCommand } from './entry.js';
 
 /** An entry that is written to the log outside of any transaction. */
-export type LooseEntry = Pick<Entry, 'orders' | 'rechecks' | 'signals'>;
+export interface LooseEntry extends Pick<Entry, 'rechecks' | 'signals'> {
+  readonly commands?: readonly LoggedCommand[];
+}
 
 /** The first and the longest wait before a failed attempt is repeated, in milliseconds. */
 const firstRetry = 100;
@@ -32,7 +34,7 @@ export class LooseEntries {
   ) {}
 
   /** Resolves when the log has the entry, or when it cannot be written yet and is kept. Rejects if too many wait already. */
-  add(entry: LooseEntry): Promise<void> {
+  add({ commands: orders, ...entry }: LooseEntry): Promise<void> {
     if (this.#waiting.length >= this.most)
       return Promise.reject(
         new Error(
@@ -40,7 +42,7 @@ export class LooseEntries {
         ),
       );
     const { promise, resolve } = Promise.withResolvers<void>();
-    const text: Entry = { v: 1, id: randomUUID(), rows: [], after: [], ...entry };
+    const text: Entry = { v: 1, id: randomUUID(), rows: [], after: [], ...(orders && { orders }), ...entry };
     this.#waiting.push({ text: JSON.stringify(text), tried: resolve });
     if (!this.#timer) this.#begin();
     return promise;

@@ -45,7 +45,7 @@ interface Side {
 }
 
 /** The effects of a commit on the subscriptions of this process. */
-class Outcome {
+class Effects {
   readonly rechecks = new Map<Observer, Set<string>>();
   readonly events: EventMessage[] = [];
 
@@ -77,7 +77,7 @@ class PassingFailures {
 }
 
 /** A commit whose signals are decoded payloads. */
-export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'orders'> {
+export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'commands'> {
   readonly signals: readonly SignalSent[];
 }
 
@@ -140,18 +140,18 @@ export class EventPublisher {
   async #publish(commit: PublishedCommit, batch: number): Promise<void> {
     const { changes, signals, rechecks, cause } = commit;
     const source: Source = { commit: ++this.#commits, batch, ...(cause !== undefined && { cause }) };
-    const outcome = new Outcome();
+    const effects = new Effects();
     for (const { observer: id, groups } of rechecks) {
       const observer = this.observers.find((each) => each.id === id);
-      if (observer && this.index.heard.has(observer)) outcome.recheck(observer, groups);
+      if (observer && this.index.heard.has(observer)) effects.recheck(observer, groups);
     }
-    for (const change of changes) await this.#readChange(change, source, outcome);
-    for (const signal of signals) await this.#readSignal(signal, source, outcome);
+    for (const change of changes) await this.#readChange(change, source, effects);
+    for (const signal of signals) await this.#readSignal(signal, source, effects);
     // Rights that the commit took away are rechecked before any of its events is sent.
-    const asking = [...outcome.rechecks].map(
+    const asking = [...effects.rechecks].map(
       ([observer, groups]): RecheckMessage => ({ observer, recheck: [...groups], ...originOf(commit) }),
     );
-    if (asking.length + outcome.events.length > 0) await this.#deliver([...asking, ...outcome.events]);
+    if (asking.length + effects.events.length > 0) await this.#deliver([...asking, ...effects.events]);
   }
 
   /** Does work for observers, and repeats it for those whose work failed because of a temporary failure of the database. */
@@ -179,7 +179,7 @@ export class EventPublisher {
 
   // Changes
 
-  #readChange(change: ModelChange, source: Source, outcome: Outcome): Promise<void> | void {
+  #readChange(change: ModelChange, source: Source, effects: Effects): Promise<void> | void {
     const { unitOfWork, observers, revoking } = this.#heardOf(change);
     if (observers.length + revoking.length === 0) return;
     return this.#tellAll([...observers, ...revoking.map(({ observer }) => observer)], (left, failures) => {
@@ -188,7 +188,7 @@ export class EventPublisher {
         observers: observers.filter((observer) => left.has(observer)),
         revoking: revoking.filter(({ observer }) => left.has(observer)),
       };
-      return this.#tryChange(change, listeners, source, outcome, failures);
+      return this.#tryChange(change, listeners, source, effects, failures);
     });
   }
 
@@ -197,18 +197,18 @@ export class EventPublisher {
     change: ModelChange,
     listeners: Listeners,
     source: Source,
-    outcome: Outcome,
+    effects: Effects,
     failures: PassingFailures,
   ): Promise<void> {
     const { unitOfWork } = listeners;
     const { meta, schema, before: was, after: is } = change;
-    const sideOf = (row: LoggedRow): Promise<Side> => this.#sideOf(row, listeners, outcome, failures);
+    const sideOf = (row: LoggedRow): Promise<Side> => this.#sideOf(row, listeners, effects, failures);
     try {
       const before = was && (await unitOfWork.runWith(meta, was, schema, sideOf));
-      if (!is) return await this.#tell(change, listeners, { before }, source, outcome, failures);
+      if (!is) return await this.#tell(change, listeners, { before }, source, effects, failures);
       await unitOfWork.runWith(meta, is, schema, async (row) => {
         const after = await sideOf(row);
-        await this.#tell(change, listeners, { before, after }, source, outcome, failures);
+        await this.#tell(change, listeners, { before, after }, source, effects, failures);
       });
     } catch (error) {
       this.logger.error('A change could not be sent as an event.', { model: meta.className, key: change.key, error });
@@ -246,7 +246,7 @@ export class EventPublisher {
   async #sideOf(
     row: LoggedRow,
     { observers, revoking }: Listeners,
-    outcome: Outcome,
+    effects: Effects,
     failures: PassingFailures,
   ): Promise<Side> {
     const pk = row.key;
@@ -254,7 +254,7 @@ export class EventPublisher {
     for (const { observer, revocation } of revoking) {
       const fail = this.#unasked(observer);
       try {
-        outcome.recheck(observer, await revocation.groupsOf(row.entity, fail));
+        effects.recheck(observer, await revocation.groupsOf(row.entity, fail));
       } catch (error) {
         if (!failures.note(observer, error)) fail(error);
       }
@@ -288,7 +288,7 @@ export class EventPublisher {
     { unitOfWork, observers }: Listeners,
     { before, after }: { readonly before: Side | undefined; readonly after?: Side },
     source: Source,
-    outcome: Outcome,
+    effects: Effects,
     failures: PassingFailures,
   ): Promise<void> {
     const { groups: heard } = this.index;
@@ -309,7 +309,7 @@ export class EventPublisher {
         const isShown = sides.after.some((group) => heard.has(group));
         const text = isShown && after ? await this.#showRow(observer, after.row, key, unitOfWork, shown) : undefined;
         const { origin } = change;
-        outcome.events.push({
+        effects.events.push({
           observer,
           pk: key,
           ...sides,
@@ -366,12 +366,12 @@ export class EventPublisher {
 
   // Signals
 
-  #readSignal(sent: SignalSent, source: Source, outcome: Outcome): Promise<void> | void {
+  #readSignal(sent: SignalSent, source: Source, effects: Effects): Promise<void> | void {
     const { heard } = this.index;
     const observers = this.#tellsDevelopers ? this.observers : this.observers.filter((each) => heard.has(each));
     if (observers.length === 0) return;
     return this.#tellAll(observers, async (left, failures) => {
-      for (const observer of left) await this.#trySignal(observer, sent, source, outcome, failures);
+      for (const observer of left) await this.#trySignal(observer, sent, source, effects, failures);
     });
   }
 
@@ -379,16 +379,16 @@ export class EventPublisher {
     observer: Observer,
     sent: SignalSent,
     source: Source,
-    outcome: Outcome,
+    effects: Effects,
     failures: PassingFailures,
   ): Promise<void> {
     const { signal, revocations } = observer;
     if (this.index.heard.has(observer))
-      for (const revocation of revocations) await this.#readRevocation(observer, revocation, sent, outcome, failures);
+      for (const revocation of revocations) await this.#readRevocation(observer, revocation, sent, effects, failures);
     if (failures.has(observer)) return;
     if (signal?.signal !== sent.signal || signal.atOnce !== sent.atOnce) return;
     try {
-      await this.#tellSignal(observer, sent, source, outcome);
+      await this.#tellSignal(observer, sent, source, effects);
     } catch (error) {
       if (failures.note(observer, error)) return;
       this.logger.error('A signal could not be sent as an event.', { observer: observer.id, error });
@@ -399,13 +399,13 @@ export class EventPublisher {
     observer: Observer,
     { signal, groupsOf }: Revocation,
     sent: SignalSent,
-    outcome: Outcome,
+    effects: Effects,
     failures: PassingFailures,
   ): Promise<void> {
     if (signal?.signal !== sent.signal || sent.atOnce) return;
     const fail = this.#unasked(observer);
     try {
-      outcome.recheck(observer, await this.unitOfWork.run(() => groupsOf(sent.payload as object, fail)));
+      effects.recheck(observer, await this.unitOfWork.run(() => groupsOf(sent.payload as object, fail)));
     } catch (error) {
       if (!failures.note(observer, error)) fail(error);
     }
@@ -415,7 +415,7 @@ export class EventPublisher {
     observer: Observer,
     { payload, origin }: SignalSent,
     source: Source,
-    outcome: Outcome,
+    effects: Effects,
   ): Promise<void> {
     if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
@@ -426,7 +426,7 @@ export class EventPublisher {
     this.#inspect(observer, source, null, sides, 'signal');
     if (!after.some((group) => this.index.groups.has(group))) return;
     const shown = await this.unitOfWork.run(() => this.#show(observer, subject, this.unitOfWork));
-    outcome.events.push({
+    effects.events.push({
       observer,
       pk: null,
       ...sides,

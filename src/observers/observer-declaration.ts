@@ -50,10 +50,10 @@ export interface Visibility {
   /** Whether the consumer's query may hide some rows, whatever permissions say. */
   readonly isNarrowed: boolean;
   /** Whether every event has to be checked, not only if a permission judges objects or the ORM filters rows. */
-  readonly isLookedAt: boolean;
+  readonly isAlwaysChecked: boolean;
   /** Whether a default filter of the ORM may hide rows from this consumer. */
   isFiltered(consumer: object): boolean;
-  look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
+  visibleEvent(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<VisibleEvent>;
   /** The row that was subscribed with these kwargs: undefined if it is gone, `hidden` if the consumer's query does not return it. */
   rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | 'hidden' | undefined>;
 }
@@ -76,8 +76,8 @@ export interface Viewer {
   maySee(row: object): Promise<boolean>;
 }
 
-/** Returns what a subscription receives of an event: the event, another event or none. */
-export interface Sight {
+/** What a subscription receives of an event: the event, another event or none. */
+export interface VisibleEvent {
   readonly event?: ObservedEvent;
   /** Whether a permission refused the row. */
   readonly isRefused: boolean;

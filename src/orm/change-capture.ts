@@ -173,7 +173,7 @@ export class ChangeCapture implements EventSubscriber {
   /** The watches of the entities that an application observes. */
   watches: ReadonlyMap<EntityClass<object>, Watch> = new Map();
   readonly #links: ReadonlyMap<string, readonly LinkEnd[]>;
-  /** The note of each entity whose row is about to be written. */
+  /** The note of each entity whose row is about to be written. A flush that fails leaves its notes here. */
   readonly #before = new WeakMap<object, RowNote>();
   readonly #relinked = new WeakMap<EntityManager, ReadonlySet<object>>();
   readonly #upserted = new WeakMap<EntityManager, Map<string, unknown>>();
@@ -194,6 +194,7 @@ export class ChangeCapture implements EventSubscriber {
   ) {
     this.#links = linkClasses(em);
     wrapUpserts(em, wantsTransaction);
+    watchUpdates(em.getDriver());
   }
 
   /**
@@ -293,6 +294,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   async beforeUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
+    this.#before.delete(entity);
     const meta = ownMeta(entity);
     await this.#noteLinks(em, entity, meta, changeSet?.originalEntity);
     const watch = this.#watch(meta);
@@ -302,37 +304,44 @@ export class ChangeCapture implements EventSubscriber {
     const schema = schemaOf(em, meta, entity);
     const isMoved = String(key) !== String(keyOf(entity));
     const note = { meta, schema, key, wasThere: true, withMembers: needsBefore };
-    this.#before.delete(entity);
-    if (!isMoved && !needsBefore) {
-      this.#before.set(entity, note);
-      return;
-    }
-    // If another transaction has deleted the row, that transaction reports the delete, and this update finds nothing to write.
-    const [before] = await this.rows.lock(em, meta, schema, [key], needsBefore);
+    if (isMoved || needsBefore) await this.#lockBefore(em, entity, note);
+    else this.#before.set(entity, note);
+  }
+
+  /** If another transaction has deleted the row already, that transaction reports the delete, and this one finds nothing to write. */
+  async #lockBefore(em: EntityManager, entity: object, note: RowNote): Promise<void> {
+    const { meta, schema, key, withMembers } = note;
+    const [before] = await this.rows.lock(em, meta, schema, [key], withMembers);
     if (before !== undefined) this.#before.set(entity, { ...note, before });
   }
 
   /** A row whose key has changed counts as deleted under the old key and created under the new one. */
-  afterUpdate({ em, entity }: EventArgs<object>): void {
+  async afterUpdate({ em, entity }: EventArgs<object>): Promise<void> {
     const meta = ownMeta(entity);
     written.add(entity);
     const before = this.#before.get(entity);
-    if (!before) return;
     this.#before.delete(entity);
+    if (!before || (await this.#isMissing(em, before))) return;
     const row = this.#rowOf(em, entity, meta, { needsBefore: before.withMembers });
     const isMoved = String(row.key) !== String(before.key);
     this.#note(em, { ...before, isThere: !isMoved });
     if (isMoved) this.#note(em, { ...row, wasThere: false, isThere: true });
   }
 
-  /** Another transaction may have deleted the row already: only the transaction that finds the row under its lock reports the delete. */
+  /** Whether an update that did not lock its row before has found none: the transaction that has deleted the row reports the delete. */
+  async #isMissing(em: EntityManager, { meta, schema, key, before }: RowNote): Promise<boolean> {
+    const transaction = em.getTransactionContext();
+    if (before !== undefined || !transaction || !missing.has(transaction)) return false;
+    const [row] = await this.rows.lock(em, meta, schema, [key], false);
+    return row === undefined;
+  }
+
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
+    this.#before.delete(entity);
     await this.#noteLinks(em, entity, meta, em.getUnitOfWork(false).getOriginalEntityData(entity));
     const watch = this.#watch(meta);
     if (!watch) return;
-    const row = { ...this.#rowOf(em, entity, meta, watch), wasThere: true };
-    const [before] = await this.rows.lock(em, meta, row.schema, [row.key], watch.needsBefore);
-    if (before !== undefined) this.#before.set(entity, { ...row, before });
+    await this.#lockBefore(em, entity, { ...this.#rowOf(em, entity, meta, watch), wasThere: true });
   }
 
   afterDelete({ em, entity }: EventArgs<object>): void {
@@ -425,6 +434,40 @@ export class ChangeCapture implements EventSubscriber {
       });
       await this.#noteRelinked(em, new Set(rows.filter(isStored)));
     }
+  }
+}
+
+type Update = (
+  this: unknown,
+  entity: unknown,
+  where: unknown,
+  data: unknown,
+  options?: { readonly ctx?: object },
+  ...more: unknown[]
+) => Promise<{ readonly affectedRows: number }>;
+
+/** Transactions with an update that has affected fewer rows than it named. */
+const missing = new WeakSet<object>();
+
+const watched = new WeakSet<object>();
+
+/**
+ * MikroORM's events do not say whether an update has found its row, and to lock each row before would cost a round trip. Wraps the
+ * prototype once, for all drivers of a kind.
+ */
+function watchUpdates(driver: object): void {
+  const prototype = Object.getPrototypeOf(driver) as object;
+  if (watched.has(prototype)) return;
+  watched.add(prototype);
+  for (const name of ['nativeUpdate', 'nativeUpdateMany']) {
+    const update = Reflect.get(prototype, name) as Update;
+    const value: Update = async function (entity, where, data, options, ...more) {
+      const result = await update.call(this, entity, where, data, options, ...more);
+      const named = name === 'nativeUpdateMany' && Array.isArray(where) ? where.length : 1;
+      if (options?.ctx && result.affectedRows < named) missing.add(options.ctx);
+      return result;
+    };
+    Object.defineProperty(prototype, name, { configurable: true, writable: true, value });
   }
 }
 

@@ -1,8 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { EventEmitter } from 'node:events';
 import { ConfigurationError } from '../errors.js';
 import { CommitInDoubt, isConnectionFailure, isDatabaseFailure, isWithoutEffect } from './orm-errors.js';
 import type { OrmRoot } from './orm-root.js';
+import {
+  type Command,
+  type Connected,
+  isPool,
+  type LoneConnection,
+  type Pool,
+  type PoolClient,
+  type SqlConnection,
+  type Transaction,
+  writeConnection,
+} from './sql-connection.js';
 import {
   endWithoutCommit,
   holdConnection,
@@ -12,68 +22,7 @@ import {
   runStatement,
   runWithCommit,
   type Statement,
-  type StatementConnection,
 } from './statements.js';
-
-/** A connection of `pg` that is checked out. */
-interface PoolClient extends EventEmitter {
-  readonly processID?: number | null;
-  getTransactionStatus?(): string | null;
-  /**
-   * Whether the server has answered everything that was sent. `pg` rejects a statement before the server has reported the state of the
-   * transaction.
-   */
-  readonly readyForQuery?: boolean;
-  release(failure?: unknown): void;
-}
-
-type Connected = (
-  error: Error | undefined,
-  client: PoolClient | undefined,
-  release: (failure?: unknown) => void,
-) => void;
-
-/** The part of a `pg.Client` that we use: a connection to the database outside of the pool. */
-export interface LoneConnection {
-  readonly processID?: number | null;
-  /** Sends a statement after the previous one has its answer: pg 9 takes one at a time. */
-  query(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
-  end(): Promise<void>;
-  on(event: 'notification', listener: (notification: Notification) => void): unknown;
-  on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'end', listener: () => void): unknown;
-}
-
-interface Notification {
-  readonly channel: string;
-  readonly payload?: string;
-  /** The process id of the server connection that sent the notification. */
-  readonly processId: number;
-}
-
-/** The part of `pg.Pool` that we use. */
-interface Pool {
-  readonly Client: new (options: object) => LoneConnection & { connect(): Promise<unknown> };
-  readonly options: { readonly max: number; readonly password?: unknown };
-  readonly totalCount: number;
-  readonly idleCount: number;
-  readonly waitingCount: number;
-  connect: {
-    (connected: Connected): void;
-    (connected?: undefined): Promise<PoolClient>;
-  };
-}
-
-interface Command {
-  execute(): Promise<void>;
-}
-
-/** MikroORM's context of a transaction; a savepoint is a context with a name. */
-interface Transaction {
-  readonly savepointName?: string;
-  commit(): Command;
-  executeQuery(query: { readonly sql: unknown }, options?: object): Promise<unknown>;
-}
 
 /** Is called when transactions end. */
 export interface CommitListener {
@@ -81,13 +30,6 @@ export interface CommitListener {
   committing(transaction: object, runLast: RunStatement): Promise<void>;
   /** Called after the transaction has taken effect. Never throws. */
   committed(transaction: object): void;
-}
-
-interface SqlConnection {
-  begin(options?: { readonly ctx?: object }): Promise<Transaction>;
-  rollback(transaction: Transaction, ...more: unknown[]): Promise<void>;
-  getNativeClient(): Promise<unknown>;
-  getPlatform(): { getExceptionConverter(): { convertException(error: Error): Error } };
 }
 
 /** `T` in a transaction, `E` in a transaction that a failed statement has aborted, `I` in none; undefined if the state is not known. */
@@ -144,7 +86,7 @@ export class ConnectionPool {
     const given: unknown = em.config.get('driverOptions');
     if (typeof given === 'object' && given !== null && ('createDriver' in given || 'startTransaction' in given))
       throw hiddenPool();
-    const connection = em.getConnection('write') as unknown as SqlConnection;
+    const connection = writeConnection(em);
     const pool = pools.get(connection) ?? new ConnectionPool(connection);
     pools.set(connection, pool);
     return pool;
@@ -224,10 +166,9 @@ export class ConnectionPool {
   #commit(transaction: Transaction, command: Command, status: Status): Command {
     let isSent = false;
     const runLast: RunStatement = <Row>(statement: Statement, parameters: readonly unknown[]) => {
-      const connection = transaction as object as StatementConnection;
-      const rows = runWithCommit<Row>(connection, statement, parameters);
+      const rows = runWithCommit<Row>(transaction, statement, parameters);
       isSent = rows !== undefined;
-      return rows ?? runStatement<Row>(connection, statement, parameters);
+      return rows ?? runStatement<Row>(transaction, statement, parameters);
     };
     const execute = async (): Promise<void> => {
       requireOpen(await status());
@@ -432,11 +373,6 @@ function requireOpen(status: string | null | undefined): void {
     );
   if (status === 'I')
     throw new Error('The transaction was ended by raw SQL before its end: COMMIT and ROLLBACK belong to MikroORM.');
-}
-
-function isPool(client: unknown): client is Pool {
-  const { connect, totalCount, Client } = Object(client) as Partial<Pool>;
-  return typeof connect === 'function' && typeof totalCount === 'number' && typeof Client === 'function';
 }
 
 function hiddenPool(): ConfigurationError {

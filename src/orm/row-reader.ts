@@ -10,7 +10,8 @@ import {
   type StoredRow,
 } from './row.js';
 import { formerTexts, plainTexts } from './session-settings.js';
-import { clientOf, runStatement, type StatementConnection } from './statements.js';
+import { type StatementConnection } from './sql-connection.js';
+import { clientOf, runStatement } from './statements.js';
 
 /**
  * Reads rows as text, as the statement that ends a transaction does, and parses that text. The meaning of a class' text is read from the

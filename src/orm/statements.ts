@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/core';
 import { arrayLiteral } from './array-literals.js';
+import {
+  isPool,
+  type Pool,
+  type PoolClient,
+  type RootConnection,
+  type SqlConnection,
+  type StatementConnection,
+  writeConnection,
+} from './sql-connection.js';
 
 /** An SQL statement with `$1`, `$2`, … for its parameters. */
 export interface Statement {
@@ -10,31 +19,6 @@ export interface Statement {
    */
   readonly name?: string;
   readonly text: string;
-}
-
-/**
- * The part of kysely that we use: the client of a connection (`em.getConnection('write').getClient()`), or a transaction
- * (`em.getTransactionContext()`).
- */
-export interface StatementConnection {
-  readonly isTransaction: boolean;
-  executeQuery(query: object): Promise<{ readonly rows: readonly unknown[] }>;
-  getExecutor(): { readonly adapter: { readonly supportsMultipleConnections: boolean } };
-}
-
-/** A client of kysely that takes connections from the pool. */
-interface RootConnection extends StatementConnection {
-  connection(): { execute<T>(work: (client: StatementConnection) => Promise<T>): Promise<T> };
-}
-
-/** The part of MikroORM's connections to SQL databases that we use. */
-export interface SqlConnection {
-  /** The options of this connection only. */
-  readonly options: { readonly [name: string]: unknown };
-  ensureConnection(): Promise<void>;
-  getNativeClient(): Promise<unknown>;
-  getClient(): RootConnection;
-  transactional<T>(work: (transaction: StatementConnection) => Promise<T>, options?: object): Promise<T>;
 }
 
 /** The progress of a statement. */
@@ -285,16 +269,6 @@ async function sendByKysely(
 
 // Statements on connections of the pool, without kysely, which takes about ten promises for each of them
 
-/** The part of `pg.Pool` that we use. */
-interface Pool {
-  connect(connected: (error: Error | undefined, client: PoolClient | undefined) => void): void;
-}
-
-interface PoolClient {
-  query(query: NamedQuery | string, values?: readonly unknown[]): unknown;
-  release(): void;
-}
-
 /** The pools of ORMs, by their clients of kysely. */
 const pools = new WeakMap<StatementConnection, Pool | undefined>();
 
@@ -316,11 +290,6 @@ async function learnPool(em: EntityManager, connection: SqlConnection, client: S
   // An ORM that was closed meanwhile has no client, and some have none of their own.
   const pool = await connection.getNativeClient().catch(() => undefined);
   if (isPool(pool)) pools.set(client, pool);
-}
-
-function isPool(client: unknown): client is Pool {
-  const { connect, totalCount } = Object(client) as { readonly connect?: unknown; readonly totalCount?: unknown };
-  return typeof connect === 'function' && typeof totalCount === 'number';
 }
 
 async function runOnPool(pool: Pool, query: NamedQuery, use?: StatementUse): Promise<Result> {
@@ -355,8 +324,8 @@ interface Holder {
 const holders = new WeakMap<object, Holder>();
 
 /** Makes named statements of this transaction use its connection directly, until `releaseConnection`. */
-export function holdConnection(transaction: object, client: object): void {
-  holders.set(transaction, { client: client as PoolClient });
+export function holdConnection(transaction: object, client: PoolClient): void {
+  holders.set(transaction, { client });
 }
 
 /** Gives a savepoint the connection of its enclosing transaction, for as long as that has it. */
@@ -510,11 +479,6 @@ function parameterOf(value: unknown): string | Buffer | null {
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
-}
-
-/** The connection through which an ORM writes. */
-export function writeConnection(em: EntityManager): SqlConnection {
-  return em.getConnection('write') as unknown as SqlConnection;
 }
 
 /**

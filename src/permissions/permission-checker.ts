@@ -260,19 +260,23 @@ function ask(expression: PermissionExpression, question: Question, resolve: Reso
 /**
  * The first decisive verdict; otherwise the other opinion if there is one, otherwise neutral. Each operand is asked after the earlier ones
  * have answered.
+ *
+ * @param index of the operand to ask
+ * @param before the opinion of those before it
  */
 function combine(
   operands: readonly PermissionExpression[],
   decisive: 'granted' | 'refused',
   question: Question,
   resolve: ResolvePermission,
+  index = 0,
   before: Verdict = 'neutral',
 ): Eventually<Verdict> {
-  const [operand, ...others] = operands;
+  const operand = operands[index];
   if (!operand) return before;
   return andThen(ask(operand, question, resolve), (opinion) => {
     if (opinion === decisive) return decisive;
-    return combine(others, decisive, question, resolve, opinion === 'neutral' ? before : opinion);
+    return combine(operands, decisive, question, resolve, index + 1, opinion === 'neutral' ? before : opinion);
   });
 }
 

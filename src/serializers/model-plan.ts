@@ -17,7 +17,8 @@ import {
   tableName,
   typesFor,
 } from '../orm/row.js';
-import { clientOf, type PlainRow, runStatement, type StatementConnection } from '../orm/statements.js';
+import { type StatementConnection } from '../orm/sql-connection.js';
+import { clientOf, type PlainRow, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/permission.js';
 import { isWithin, rightsKey } from './field-rights.js';

@@ -193,13 +193,13 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /** Closes every connection of a user, in every process, like `Connections.disconnectUser`. */
-  disconnectUser(...order: Parameters<Connections['disconnectUser']>): Promise<void> {
-    return this.#services.connections.disconnectUser(...order);
+  disconnectUser(...parameters: Parameters<Connections['disconnectUser']>): Promise<void> {
+    return this.#services.connections.disconnectUser(...parameters);
   }
 
   /** Closes every connection of a session, in every process, like `Connections.disconnectSession`. */
-  disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
-    return this.#services.connections.disconnectSession(...order);
+  disconnectSession(...parameters: Parameters<Connections['disconnectSession']>): Promise<void> {
+    return this.#services.connections.disconnectSession(...parameters);
   }
 
   /**

@@ -198,7 +198,7 @@ export class ChangeFeed {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
     if (!orm || !log) return;
-    const told = log.tell({ orders: [{ command, source: this.#source, at }] });
+    const told = log.tell({ commands: [{ command, source: this.#source, at }] });
     if (!orm.em.isInTransaction()) return told;
     told.catch((error) => this.#warnOfCommand(error));
   }
@@ -236,9 +236,9 @@ export class ChangeFeed {
 
   #receive(commits: readonly Commit[], batch: number): void {
     const received = commits.map((commit): PublishedCommit => {
-      const { signals, untold, orders, rechecks, ...rest } = commit;
+      const { signals, untold, commands, rechecks, ...rest } = commit;
       // Commands apply before any event of this commit and of later ones.
-      for (const { command, source, at } of orders) if (source !== this.#source) this.apply(command, at);
+      for (const { command, source, at } of commands) if (source !== this.#source) this.apply(command, at);
       if (untold.length > 0) this.#missedRowsOf(untold);
       const others = rechecks.filter(({ source }) => source !== this.#source);
       const published = {

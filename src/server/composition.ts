@@ -42,7 +42,6 @@ import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { Paginator } from '../paginators/paginator.js';
-import { permissionsIn } from '../permissions/permission.js';
 import { ActionContext } from '../scope/action-context.js';
 import {
   buildSingletons,
@@ -530,7 +529,7 @@ function providersOf(
 const noSettings: Partial<ReturnType<typeof settingsOf>> = {};
 
 function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
-  const { consumer, actions, permission, model } = compiled;
+  const { consumer, actions, permissions, model } = compiled;
   const { paginator, filters, serializer: own } = model ? settingsOf(consumer.prototype) : noSettings;
   const shown = withNested([
     own,
@@ -542,7 +541,7 @@ function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
     consumer,
     ...(paginator ? [paginator] : []),
     ...(filters?.backends ?? []),
-    ...permissionsIn(permission),
+    ...permissions.providers,
     ...[...actions.values()].flatMap((action) => action.permissions.providers),
     ...serializers,
     ...[...serializers].flatMap((serializer) => [...rightsIn(serializer).keys()]),

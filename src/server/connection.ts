@@ -182,9 +182,11 @@ export class Connection
     this.#inbound.receiveIgnored(bytes);
   }
 
-  onPong(mark?: string): void {
-    this.liveness.isAwaited = false;
+  /** A pong counts as a frame of the client, unless it answers a ping of the heartbeat. */
+  onPong(mark?: string, bytes = 0): void {
     if (mark === farewell) this.#heardOut?.resolve();
+    if (this.liveness.isAwaited) this.liveness.isAwaited = false;
+    else this.onControl(bytes);
   }
 
   get #inbound(): InboundFrames {

@@ -69,7 +69,7 @@ function describeRoute(
 }
 
 function describeStream(stream: string | null, compiled: CompiledConsumer, parts: DescriptionParts): StreamDescription {
-  const { consumer, actions, observers, permission, options, groups, messages } = compiled;
+  const { consumer, actions, observers, permissions, options, groups, messages } = compiled;
   const shapes = shapesOf(consumer, parts);
   if (compiled.model) note(settingsOf(consumer.prototype).serializer, parts);
   const described = [...new Set(actions.values())].map((action) => describeAction(action, compiled, shapes, parts));
@@ -79,7 +79,7 @@ function describeStream(stream: string | null, compiled: CompiledConsumer, parts
     model: shapes?.model ?? null,
     serializer: shapes?.serializer ?? null,
     paginator: shapes?.paginator ?? null,
-    permissions: describePermissions(permission),
+    permissions: describePermissions(permissions.expression),
     actions: described,
     observers: [...observers.values()].map((observer) => describeObserver(observer, described, parts)),
     groups,

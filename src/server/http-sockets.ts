@@ -21,7 +21,7 @@ interface OpenSocket {
   /** The number of complete requests that are being answered. */
   answering: number;
   /** Whether it may be cut to make room for others: it is limited, does not come from a trusted proxy, and is not upgraded. */
-  mayWait: boolean;
+  mayBeCut: boolean;
   isUpgraded: boolean;
   /** Whether it counts among the sockets for which there must be file descriptors. */
   readonly isLimited: boolean;
@@ -138,8 +138,8 @@ export class HttpSockets {
     if (isLimited && this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
     if (socket.destroyed) return undefined;
     const { address: peer, network, isTrusted } = this.proxies.peer(remoteAddress);
-    const mayWait = isLimited && !isTrusted;
-    const added: OpenSocket = { socket, peer, network, answering: 0, mayWait, isUpgraded: false, isLimited };
+    const mayBeCut = isLimited && !isTrusted;
+    const added: OpenSocket = { socket, peer, network, answering: 0, mayBeCut, isUpgraded: false, isLimited };
     this.#sockets.set(socket, added);
     if (!isLimited) return added;
     this.#open += 1;
@@ -177,7 +177,7 @@ export class HttpSockets {
   }
 
   #wait(one: OpenSocket): void {
-    if (!one.mayWait || one.socket.destroyed) return;
+    if (!one.mayBeCut || one.socket.destroyed) return;
     this.#stopWaiting(one);
     this.#waiting.add(one);
     if (one.network !== undefined) this.#waitBesideItsNetwork(one, one.network);
@@ -193,7 +193,7 @@ export class HttpSockets {
 
   /** Removes a socket from the waiting ones for good. */
   #release(one: OpenSocket): void {
-    one.mayWait = false;
+    one.mayBeCut = false;
     this.#stopWaiting(one);
   }
 

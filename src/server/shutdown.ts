@@ -102,12 +102,6 @@ async function sayGoodbye(connection: Connection): Promise<void> {
   await connection.closed;
 }
 
-/** A connection that can be asked to leave. */
-interface Leaver {
-  /** Resolves when the connection has ended. Never rejects. */
-  leave(reason: ServerClosing, time: number): Promise<void>;
-}
-
 /** Milliseconds between two batches of drain frames. */
 const turn = 20;
 
@@ -146,33 +140,33 @@ class Drain {
   /**
    * Resolves when all have left, or the time is over.
    *
-   * @param leavers called after the load balancer has had its time
+   * @param connections called after the load balancer has had its time
    */
-  async run(leavers: () => readonly Leaver[]): Promise<void> {
+  async run(connections: () => readonly Connection[]): Promise<void> {
     const { settings, deadlines, interrupted } = this;
     if (settings.delay > 0 && (await deadlines.settles(interrupted, settings.delay))) return;
-    const left = this.#leaveAll(leavers());
+    const left = this.#leaveAll(connections());
     await deadlines.settles(Promise.race([left, interrupted]), this.#left());
   }
 
-  async #leaveAll(all: readonly Leaver[]): Promise<void> {
-    const leavers = shuffled(all);
+  async #leaveAll(all: readonly Connection[]): Promise<void> {
+    const connections = shuffled(all);
     const { settings, deadlines, interrupted } = this;
-    const wanted = (leavers.length / settings.rate) * 1_000;
+    const wanted = (connections.length / settings.rate) * 1_000;
     const spread = Math.max(turn, Math.min(wanted, settings.spread, this.#left() - lastLeave));
     const retryWindow = Math.max(settings.retrySpread, wanted - spread);
     const leaving: Promise<void>[] = [];
     let before = this.#now() - turn;
     const end = before + spread;
-    for (let due = 0; leaving.length < leavers.length; ) {
+    for (let due = 0; leaving.length < connections.length; ) {
       if (leaving.length > 0 && (await deadlines.settles(interrupted, turn))) return;
       // Delays of a busy process are spread over the time that is left, so that the last connections get the frame in time.
       const passed = Math.min(this.#now() - before, longestTurn);
-      due += (leavers.length - due) * Math.min(1, passed / Math.max(1, end - before));
+      due += (connections.length - due) * Math.min(1, passed / Math.max(1, end - before));
       before = this.#now();
       const time = Math.max(1, Math.min(settings.actionTimeLimit, this.#left()));
-      for (const leaver of leavers.slice(leaving.length, Math.ceil(due)))
-        leaving.push(leaver.leave(this.#reason(retryWindow), time));
+      for (const connection of connections.slice(leaving.length, Math.ceil(due)))
+        leaving.push(connection.leave(this.#reason(retryWindow), time));
     }
     await Promise.all(leaving);
   }
@@ -195,7 +189,7 @@ class Drain {
 }
 
 /** The connections in random order: clients that connected together often do the same, and would take equally long to leave. */
-function shuffled(leavers: readonly Leaver[]): readonly Leaver[] {
-  const placed = leavers.map((leaver) => ({ leaver, place: Math.random() }));
-  return placed.sort((one, other) => one.place - other.place).map(({ leaver }) => leaver);
+function shuffled(connections: readonly Connection[]): readonly Connection[] {
+  const placed = connections.map((connection) => ({ connection, place: Math.random() }));
+  return placed.sort((one, other) => one.place - other.place).map(({ connection }) => connection);
 }

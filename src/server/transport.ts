@@ -36,9 +36,10 @@ export interface TransportListener {
    * Called with a pong.
    *
    * @param mark the mark of the ping
+   * @param bytes of its payload
    */
-  onPong?(mark?: string): void;
-  /** Called for a ping or pong whose payload has this many bytes, and which the transport answers by itself. */
+  onPong?(mark?: string, bytes?: number): void;
+  /** Called for a ping whose payload has this many bytes, and which the transport answers by itself. */
   onControl?(bytes: number): void;
   /** Called for bytes after the end of the conversation, such as those after an invalid frame. */
   onIgnored?(bytes: number): void;

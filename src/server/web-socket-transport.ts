@@ -70,8 +70,7 @@ function onPing(this: WebSocket, data: Buffer): void {
 }
 
 function onPong(this: WebSocket, data: Buffer): void {
-  listenerOf(this)?.onPong?.(String(data));
-  listenerOf(this)?.onControl?.(data.length);
+  listenerOf(this)?.onPong?.(String(data), data.length);
 }
 
 function onClose(this: WebSocket, code: number): void {

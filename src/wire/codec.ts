@@ -53,7 +53,7 @@ export function addressOf(
   const { action, request_id: id } = payload;
   return {
     action: typeof action === 'string' ? action : null,
-    requestId: isRequestId(id) && !isLonger(id, longestId) ? id : null,
+    requestId: isSafeRequestId(id) && !isLonger(id, longestId) ? id : null,
   };
 }
 
@@ -77,7 +77,7 @@ export function toRequest(
 ): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
   const { action, id, kwargs } = takeName ? takeNamed(payload, takeName) : takeApart(payload);
-  if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
+  if (id !== null && !isSafeRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
   if (isLonger(id, longestId)) throw new ParseError(`The request_id may have at most ${longestId} characters.`);
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
@@ -175,7 +175,7 @@ export function errorReply(error: ApiError, to: { action: string | null; request
 }
 
 /** Whether the value is a valid request id; numbers that JSON would return changed are not. */
-function isRequestId(id: unknown): id is string | number {
+function isSafeRequestId(id: unknown): id is string | number {
   if (typeof id !== 'number') return typeof id === 'string';
   return Number.isFinite(id) && Math.abs(id) <= Number.MAX_SAFE_INTEGER;
 }
