@@ -134,21 +134,22 @@ export class InboundFrames {
   }
 
   /**
-   * Handles waiting frames, as far as the rates now allow, then resumes reading.
+   * Handles waiting frames, as far as the rates allow, then resumes reading.
    *
+   * @param now the time of the check, for all connections: work of their frames does not give them tokens within it
    * @returns whether a frame was handled
    */
   takeTurn(now: number): boolean {
     let wasServed = false;
     for (
       let next = this.#kept[0];
-      next && this.#admit(next.bytes, this.flow.now(), next.isBinary ? next.data : undefined, true);
+      next && this.#admit(next.bytes, now, next.isBinary ? next.data : undefined, true);
       next = this.#kept[0]
     ) {
       this.#kept.shift();
       wasServed = true;
       if (next.isBinary) this.connection.handleBinary(next.data);
-      else this.connection.handleText(next.data, next.bytes, this.flow.now());
+      else this.connection.handleText(next.data, next.bytes, now);
     }
     if (this.#kept.length === 0 && this.#rates.mayRead(now)) this.#resume();
     else this.#checkPause(now);

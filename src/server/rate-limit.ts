@@ -74,9 +74,10 @@ export class TokenBucket {
     return Math.max(0, Math.ceil(this.#debt + debt - this.rate.all));
   }
 
-  /** Refills the bucket. A clock that was set back neither gives nor takes tokens. */
+  /** Refills the bucket. An older time than the last one changes nothing: each millisecond is credited once. */
   #refill(now: number): void {
-    this.#debt = Math.max(0, this.#debt - Math.max(0, now - this.at));
+    if (now <= this.at) return;
+    this.#debt = Math.max(0, this.#debt - (now - this.at));
     this.at = now;
   }
 }
