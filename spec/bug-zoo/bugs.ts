@@ -866,6 +866,12 @@ const limits: readonly Bug[] = [
     caughtBy: ['dispatch/request-log'],
   },
   {
+    name: 'the clean-up of a generator does not run if a part of it cannot be sent',
+    story: 'The generator is left at the part.',
+    plant: { symbol: 'stopQuietly', with: leftOut },
+    caughtBy: ['dispatch/dispatcher'],
+  },
+  {
     name: 'a request that is cancelled before it runs is in no log',
     story: 'Requests are followed from their beginning, and not from their arrival.',
     plant: {

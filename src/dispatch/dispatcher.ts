@@ -323,7 +323,10 @@ export class Dispatcher {
     return outcome;
   }
 
-  /** Sends the parts of a generator; its return value is the result. An abort stops it at the current part. */
+  /**
+   * Sends the parts of a generator; its return value is the result. A generator that is not at its end is stopped, so that its clean-up
+   * runs: at an abort, at the current part, and if a part fails, before the reply.
+   */
   async #exhaust(
     request: Request,
     action: ActionDefinition,
@@ -331,13 +334,14 @@ export class Dispatcher {
     parts?: string[],
   ): Promise<unknown> {
     const { signal, target } = request;
-    let stopped: Promise<void> | undefined;
-    const stop = (): void => {
-      stopped = stopQuietly(generator);
-    };
+    const stop = (): void => void stopQuietly(generator);
+    let isDone = false;
     signal.addEventListener('abort', stop, { once: true });
     try {
-      for (let step = await generator.next(); ; step = await generator.next()) {
+      for (;;) {
+        request.throwIfAborted();
+        const step = await generator.next();
+        isDone = step.done === true;
         request.throwIfAborted();
         if (step.done) return await step.value;
         const part = await step.value;
@@ -347,11 +351,11 @@ export class Dispatcher {
         if (parts) parts.push(data);
         else request.part(data);
         await target.ready();
-        request.throwIfAborted();
       }
     } finally {
       signal.removeEventListener('abort', stop);
-      await stopped;
+      // Generators take one call after the other: this one also waits for a clean-up that an abort has begun.
+      if (!isDone) await stopQuietly(generator);
     }
   }
 
@@ -415,7 +419,7 @@ function isGenerator(value: unknown): value is Generator | AsyncGenerator {
   return isIterable && 'next' in value && 'return' in value && typeof value.next === 'function';
 }
 
-/** Stops a generator whose request is already answered; errors of its clean-up are not sent. */
+/** Stops a generator. Errors of its clean-up are not sent: the error that made it stop is the reply. */
 async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void> {
   try {
     await generator.return(undefined);
