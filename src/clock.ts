@@ -29,6 +29,56 @@ export class Clock {
   }
 }
 
+/** Keeps errors of the application's clock from the work that it measures: while it fails, the clock of the machine goes on. */
+export class GuardedClock extends Clock {
+  /** The last time of the clock, and how far it was ahead of the machine's when it failed. */
+  #last = 0;
+  #ahead: number | undefined;
+
+  /** @param onFailure called when the clock fails, once until it works again */
+  constructor(
+    private readonly clock: Clock,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
+    super();
+  }
+
+  override now(): Date {
+    try {
+      return this.clock.now();
+    } catch (error) {
+      this.#fail(error);
+      return super.now();
+    }
+  }
+
+  override elapsed(): number {
+    try {
+      this.#last = this.clock.elapsed();
+      this.#ahead = undefined;
+      return this.#last;
+    } catch (error) {
+      return super.elapsed() + this.#fail(error);
+    }
+  }
+
+  override after(milliseconds: number, callback: () => void): Timer {
+    try {
+      return this.clock.after(milliseconds, callback);
+    } catch (error) {
+      this.#fail(error);
+      return super.after(milliseconds, callback);
+    }
+  }
+
+  #fail(error: unknown): number {
+    if (this.#ahead !== undefined) return this.#ahead;
+    this.#ahead = this.#last - super.elapsed();
+    this.onFailure(error);
+    return this.#ahead;
+  }
+}
+
 /** Work with a time limit. */
 export interface Expiring {
   /** Whether it has ended, so that its time limit no longer matters. */

@@ -1,6 +1,6 @@
 import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
-import type { Settings, StoredTicket } from 'signalbox';
+import type { Clock, Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
 import { columnKindsBugs } from './column-kinds-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
@@ -855,6 +855,18 @@ const limits: readonly Bug[] = [
     story: 'The question who a user is has no time limit.',
     plant: settings((all) => ({ ...all, handshakeTimeLimit: noLimit })),
     caughtBy: ['authentication/connections'],
+  },
+  {
+    name: 'a clock of the application that fails ends the process',
+    story: 'Its errors are thrown where a frame, a ping or the end of a socket reads the time.',
+    plant: {
+      symbol: 'GuardedClock.elapsed',
+      with: () =>
+        function (this: { readonly clock: Clock }): number {
+          return this.clock.elapsed();
+        },
+    },
+    caughtBy: ['server/failing-clock'],
   },
   {
     name: 'the clean-up of a generator goes on for ever, and nothing notices',
