@@ -29,7 +29,11 @@ export class Clock {
   }
 }
 
-/** Keeps errors of the application's clock from the work that it measures: while it fails, the clock of the machine goes on. */
+/**
+ * The application's clock, as the framework uses it. Its errors do not reach the work that it measures: while it fails, the clock of the
+ * machine goes on. Its timers run outside of the async context in which they are set, because most of them serve many connections: otherwise
+ * they would keep a request with its transaction, and write its user into the log lines of others.
+ */
 export class GuardedClock extends Clock {
   /** The last time of the clock, and how far it was ahead of the machine's when it failed. */
   #last = 0;
@@ -63,6 +67,10 @@ export class GuardedClock extends Clock {
   }
 
   override after(milliseconds: number, callback: () => void): Timer {
+    return runDetached(() => this.#after(milliseconds, callback));
+  }
+
+  #after(milliseconds: number, callback: () => void): Timer {
     try {
       return this.clock.after(milliseconds, callback);
     } catch (error) {
@@ -110,7 +118,8 @@ export class Deadlines {
   /** @param now by `Clock.elapsed` */
   begin(work: Expiring, milliseconds: number, now = this.clock.elapsed()): void {
     work.due = now + milliseconds;
-    if (this.#begun.length === 0) setImmediate(this.#armLater);
+    // A timer keeps the async context in which it is made, and with it the request and its transaction.
+    if (this.#begun.length === 0) runDetached(() => setImmediate(this.#armLater));
     this.#begun.push(work);
   }
 
@@ -154,8 +163,7 @@ export class Deadlines {
   readonly #armLater = (): void => {
     const begun = this.#begun.filter(({ isOver }) => !isOver);
     this.#begun = [];
-    // A timer keeps the async context in which it is made, and with it the request and its transaction.
-    if (begun.length > 0) runDetached(() => this.#arm(begun));
+    if (begun.length > 0) this.#arm(begun);
   };
 
   #arm(begun: readonly Expiring[]): void {

@@ -97,11 +97,11 @@ describe('A client that does not read', () => {
   afterEach(() => app.close());
   after(() => orm.close(true));
 
-  function open(settings: GivenSettings = {}): App {
+  function open(settings: GivenSettings = {}, logger: Logger = new MemoryLogger()): App {
     counters = new MemoryCounters();
     const child = container.createChildContainer();
     child.registerInstance(Counters, counters);
-    child.registerInstance(Logger, new MemoryLogger());
+    child.registerInstance(Logger, logger);
     const limits = { connections: 100_000, handshakesPerSecond: 100_000, connectionsPerAddress: 1_000 };
     app = createApp({
       orm,
@@ -170,6 +170,27 @@ describe('A client that does not read', () => {
     for (let id = 0; id < 60; id += 1) client.ask('count', id);
     await until(() => counters.value('signalbox.connections') === 0, 'The end of the connection');
     expect(counters.count('signalbox.slow_readers', { reason: 'time' })).to.equal(1);
+  });
+
+  it('has a line in the log that names no request of another client, which was slow first', async () => {
+    const lines: string[] = [];
+    open({ outbound: { timeLimit: 100 }, closeTimeout: 50 }, new Logger('warn', (line) => lines.push(line)));
+    const clients = await Promise.all(
+      ['ann', 'bob'].map((userId) => connect(app, '/', { identity: { userId, sessionId: userId } })),
+    );
+    for (const client of clients) {
+      client.freeze();
+      for (let id = 0; id < 10; id += 1) client.send({ action: 'big', request_id: id });
+      await until(() => answered > 5, 'The first replies');
+      answered = 0;
+    }
+    const told = (): string[] => lines.filter((line) => line.includes('reads too slowly'));
+    await until(() => told().length === 2, 'The lines');
+    for (const line of told()) {
+      expect(JSON.parse(line))
+        .to.include({ message: 'A client that reads too slowly was disconnected.', reason: 'time' })
+        .and.not.have.any.keys('user', 'action', 'requestId');
+    }
   });
 
   it('whose socket is gone without a word is cut by the heartbeat, over real sockets', async () => {

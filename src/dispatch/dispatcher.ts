@@ -1,4 +1,4 @@
-import { currentWork } from '../async-context.js';
+import { currentWork, runDetached } from '../async-context.js';
 import type { Clock, Deadlines } from '../clock.js';
 import { ActionNotFound, TimeLimitExceeded, UnflushedChanges, ValidationFailed } from '../errors.js';
 import { type CheckedKwargs, checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
@@ -91,7 +91,7 @@ export class Dispatcher {
 
   /** Applies the time limit of actions to a call of a hook. Most calls end within their turn of the event loop, and cost nothing. */
   limit(call: LimitedCall): void {
-    if (this.#calls.length === 0) setImmediate(() => this.#limitCalls());
+    if (this.#calls.length === 0) runDetached(() => setImmediate(() => this.#limitCalls()));
     this.#calls.push(call);
   }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { runDetached } from '../async-context.js';
 import type { ConnectionCommand } from '../authentication/connection-registry.js';
 import type { TicketStore } from '../authentication/tickets.js';
 import { type ChannelLayer, type ChannelMessage, reservedPrefix } from '../channel-layer/channel-layer.js';
@@ -141,14 +142,15 @@ export class ChangeFeed {
 
   /** Tries again, and reports a gap: messages of other processes were not received until now. */
   #tryAgain(log: ChangeLog, wait: number): void {
-    const timer = setTimeout(() => {
+    const retry = (): void => {
       this.#retries.delete(timer);
       log.ready().then(
         () => this.#missedAll('The change log could not be reached when the application started.'),
         () => this.#tryAgain(log, Math.min(wait * 2, longestRetry)),
       );
-    }, wait);
-    this.#retries.add(timer.unref());
+    };
+    const timer = runDetached(() => setTimeout(retry, wait)).unref();
+    this.#retries.add(timer);
   }
 
   /** The ticket store that all processes share; undefined if the database is embedded in one process, or if no database has a log. */

@@ -1,4 +1,3 @@
-import { runDetached } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -48,8 +47,7 @@ export class InboundFlow {
 
   add(frames: InboundFrames): void {
     this.#paused.add(frames);
-    // A timer keeps the async context in which it is made, and this one serves all connections.
-    this.#timer ??= runDetached(() => this.#lookLater());
+    this.#timer ??= this.#lookLater();
   }
 
   delete(frames: InboundFrames): void {
