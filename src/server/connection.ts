@@ -183,6 +183,10 @@ export class Connection
     return this.#inboundFrames?.isPaused ?? false;
   }
 
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
   paused(): void {
     this.liveness.isAwaited = false;
   }
