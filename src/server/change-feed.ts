@@ -186,7 +186,9 @@ export class ChangeFeed {
     const publish = (): void => this.publisher.publish([{ changes: [], signals: [], rechecks: [recheck] }]);
     const tell = (): void => {
       publish();
-      log?.tell({ rechecks: [{ ...recheck, source: this.#source }] }).catch((error) => this.#warnOfCommand(error));
+      log
+        ?.tell({ rechecks: [{ ...recheck, source: this.#source }] })
+        .catch((error) => this.#warnOfLoss('A recheck', error));
     };
     if (log) log.noteRecheck(orm.em, recheck, tell);
     else publish();
@@ -202,7 +204,7 @@ export class ChangeFeed {
     if (!orm || !log) return;
     const told = log.tell({ orders: [{ command, source: this.#source, at }] });
     if (!orm.em.isInTransaction()) return told;
-    told.catch((error) => this.#warnOfCommand(error));
+    told.catch((error) => this.#warnOfLoss('A connection command', error));
   }
 
   /** Resolves when everything that is committed by now has been handed to the subscriptions. */
@@ -222,13 +224,11 @@ export class ChangeFeed {
     this.logger.warn('The change log could not be prepared.', { error, ...remedy });
   }
 
-  #warnOfCommand(error: unknown): void {
-    this.logger.error(
-      'A connection command could not be written to the change log, so other processes do not carry it out.',
-      {
-        error,
-      },
-    );
+  /** @param what could not be written: `A connection command` */
+  #warnOfLoss(what: string, error: unknown): void {
+    this.logger.error(`${what} could not be written to the change log, so other processes do not carry it out.`, {
+      error,
+    });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {
