@@ -37,13 +37,13 @@ export interface LimitedCall {
  *
  * 1. find the action;
  * 2. begin its transaction, if it is atomic;
- * 3. check the kwargs, ask every permission, load the object and ask for it; a permission may refuse what did not fit first;
+ * 3. check the kwargs, ask every permission (its refusal wins over invalid kwargs), load the object and ask for it;
  * 4. run the method, flush, serialize;
  * 5. commit;
  * 6. turn the outcome, or whatever was thrown on the way, into one reply.
  *
- * Never throws. A request that exceeds its time limit, is cancelled or loses its socket is answered at once, before its commit or
- * not at all, whatever its work, the database or the rollback still waits for.
+ * Never throws. A request that exceeds its time limit, is cancelled or loses its socket before its commit ends at once: with an error reply,
+ * or with none if the socket has closed. Its method, a statement or the rollback may still run then, but its transaction is not committed.
  */
 export class Dispatcher {
   readonly #calls: LimitedCall[] = [];
