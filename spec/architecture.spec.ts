@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import {
   type Architecture,
   architecture,
+  attachedTimers,
   badNames,
   barrelImports,
   cycles,
@@ -83,6 +84,9 @@ const PLAN: Plan = {
   ],
   barrels: exportedBarrels(),
   forbiddenFolders: ['utils', 'common', 'types', 'helpers'],
+  // The clock is what others set timers with; a session looks whether the caller of its own request awaits it.
+  keepsContexts: (path) =>
+    /^((client|react|testing|explorer|cli)\/|clock\.ts$|consumers\/consumer-session\.ts$)/.test(path),
 };
 
 describe('the architecture of src/', () => {
@@ -94,6 +98,7 @@ describe('the architecture of src/', () => {
   it('lets each dependency in through its own door', () => expectNone(openDoors(real)));
   it('keeps each index.ts for the users of the package', () => expectNone(barrelImports(real)));
   it('names files and folders in kebab-case after what they hold', () => expectNone(badNames(real)));
+  it('sets no timer in the async context of a request', () => expectNone(attachedTimers(real)));
 });
 
 describe('the check of the architecture', () => {
@@ -104,7 +109,7 @@ describe('the check of the architecture', () => {
       'wire/codec.ts': `import { ApiError } from '../errors.js';`,
       'server/app.ts': `import { decode } from '#signalbox/wire/codec.js'; import type { WebSocket } from 'ws';`,
     });
-    for (const check of [unknownRooms, upwardImports, cycles, openDoors, barrelImports, badNames])
+    for (const check of [unknownRooms, upwardImports, cycles, openDoors, barrelImports, badNames, attachedTimers])
       expect(check(sound), check.name).to.deep.equal([]);
   });
 
@@ -171,6 +176,20 @@ describe('the check of the architecture', () => {
     expect(unknownRooms(stub({ 'gateway/a.ts': '' }))[0]).to.match(/^src\/gateway\/ is not a room/);
     expect(badNames(stub({ 'wire/utils/a.ts': '' }))[0]).to.match(/in a folder utils\//);
     expect(badNames(stub({ 'wire/FrameCodec.ts': '' }))[0]).to.match(/FrameCodec is not kebab-case/);
+  });
+
+  it('refuses a timer that is set in the async context of its caller', () => {
+    for (const timer of [
+      'setTimeout(work, 5)',
+      'setInterval(work, 5)',
+      'setImmediate(work)',
+      'process.nextTick(work)',
+    ]) {
+      expect(attachedTimers(stub({ 'server/a.ts': `\n${timer}.unref();` }))[0]).to.match(
+        /^server\/a.ts:2 sets a timer/,
+      );
+      expect(attachedTimers(stub({ 'server/a.ts': `runDetached(() => { timer = ${timer}; });` }))).to.deep.equal([]);
+    }
   });
 });
 

@@ -1,7 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { Clock } from 'signalbox';
 import { TestClock } from 'signalbox/testing';
+import { GuardedClock } from '#signalbox/clock.js';
 import { within } from './support/deadline.js';
 
 describe('The clock', () => {
@@ -43,6 +45,15 @@ describe('The clock', () => {
     clock.after(5, () => last.abort());
     await within(once(last.signal, 'abort'), 'The call of the other timer');
     expect(called).to.deep.equal([]);
+  });
+
+  it('calls the framework back outside of the context in which it asked: a timer may serve many connections', async () => {
+    const context = new AsyncLocalStorage<string>();
+    const clock = new GuardedClock(new Clock(), () => {});
+    const called = new Promise((resolve) => {
+      context.run('a request', () => clock.after(1, () => resolve(context.getStore())));
+    });
+    expect(await within(called, 'The call')).to.equal(undefined);
   });
 
   it('does not keep the process alive', () => {

@@ -29,6 +29,64 @@ export class Clock {
   }
 }
 
+/**
+ * The application's clock, as the framework uses it. Its errors do not reach the work that it measures: while it fails, the clock of the
+ * machine goes on. Its timers run outside of the async context in which they are set, because most of them serve many connections: otherwise
+ * they would keep a request with its transaction, and write its user into the log lines of others.
+ */
+export class GuardedClock extends Clock {
+  /** The last time of the clock, and how far it was ahead of the machine's when it failed. */
+  #last = 0;
+  #ahead: number | undefined;
+
+  /** @param onFailure called when the clock fails, once until it works again */
+  constructor(
+    private readonly clock: Clock,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
+    super();
+  }
+
+  override now(): Date {
+    try {
+      return this.clock.now();
+    } catch (error) {
+      this.#fail(error);
+      return super.now();
+    }
+  }
+
+  override elapsed(): number {
+    try {
+      this.#last = this.clock.elapsed();
+      this.#ahead = undefined;
+      return this.#last;
+    } catch (error) {
+      return super.elapsed() + this.#fail(error);
+    }
+  }
+
+  override after(milliseconds: number, callback: () => void): Timer {
+    return runDetached(() => this.#after(milliseconds, callback));
+  }
+
+  #after(milliseconds: number, callback: () => void): Timer {
+    try {
+      return this.clock.after(milliseconds, callback);
+    } catch (error) {
+      this.#fail(error);
+      return super.after(milliseconds, callback);
+    }
+  }
+
+  #fail(error: unknown): number {
+    if (this.#ahead !== undefined) return this.#ahead;
+    this.#ahead = this.#last - super.elapsed();
+    this.onFailure(error);
+    return this.#ahead;
+  }
+}
+
 /** Work with a time limit. */
 export interface Expiring {
   /** Whether it has ended, so that its time limit no longer matters. */
@@ -62,7 +120,8 @@ export class Deadlines {
   /** @param now by `Clock.elapsed` */
   begin(work: Expiring, milliseconds: number, now = this.clock.elapsed()): void {
     work.due = now + milliseconds;
-    if (this.#begun.length === 0) setImmediate(this.#armLater);
+    // A timer keeps the async context in which it is made, and with it the request and its transaction.
+    if (this.#begun.length === 0) runDetached(() => setImmediate(this.#armLater));
     this.#begun.push(work);
   }
 
@@ -107,8 +166,7 @@ export class Deadlines {
   readonly #armLater = (): void => {
     const begun = this.#begun.filter(({ isOver }) => !isOver);
     this.#begun = [];
-    // A timer keeps the async context in which it is made, and with it the request and its transaction.
-    if (begun.length > 0) runDetached(() => this.#arm(begun));
+    if (begun.length > 0) this.#arm(begun);
   };
 
   #arm(begun: readonly Expiring[]): void {

@@ -1,6 +1,6 @@
 import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
-import type { Settings, StoredTicket } from 'signalbox';
+import type { Clock, Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
 import { columnKindsBugs } from './column-kinds-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
@@ -857,6 +857,18 @@ const limits: readonly Bug[] = [
     caughtBy: ['authentication/connections'],
   },
   {
+    name: 'a clock of the application that fails ends the process',
+    story: 'Its errors are thrown where a frame, a ping or the end of a socket reads the time.',
+    plant: {
+      symbol: 'GuardedClock.elapsed',
+      with: () =>
+        function (this: { readonly clock: Clock }): number {
+          return this.clock.elapsed();
+        },
+    },
+    caughtBy: ['server/failing-clock'],
+  },
+  {
     name: 'the clean-up of a generator goes on for ever, and nothing notices',
     story: 'A generator that was stopped counts as over before its clean-up is.',
     plant: {
@@ -864,6 +876,12 @@ const limits: readonly Bug[] = [
       with: (stop: (generator: unknown) => Promise<void>) => async (generator: unknown) => void stop(generator),
     },
     caughtBy: ['dispatch/request-log'],
+  },
+  {
+    name: 'the clean-up of a generator does not run if a part of it cannot be sent',
+    story: 'The generator is left at the part.',
+    plant: { symbol: 'stopQuietly', with: leftOut },
+    caughtBy: ['dispatch/dispatcher'],
   },
   {
     name: 'a request that is cancelled before it runs is in no log',

@@ -63,6 +63,12 @@ export const inboundBugs: readonly Bug[] = [
     caughtBy: ['server/rate-limit'],
   },
   {
+    name: 'a connection whose disconnect hook runs long counts as dead',
+    story: 'The heartbeat pings sockets that have closed.',
+    plant: { symbol: 'Connection.isClosed', with: always(false) },
+    caughtBy: ['server/heartbeat'],
+  },
+  {
     name: 'whoever closes the conversation may send as much as the network carries',
     story: 'What comes behind the end is read and dropped without a limit.',
     plant: { symbol: 'InboundFrames.receiveIgnored', with: leftOut },

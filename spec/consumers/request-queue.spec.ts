@@ -10,7 +10,11 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
-import { connect } from 'signalbox/testing';
+import { connect, MemoryCounters } from 'signalbox/testing';
+import { Quotas } from '#signalbox/consumers/quotas.js';
+import { RequestQueue } from '#signalbox/consumers/request-queue.js';
+import { Request, type RequestTarget } from '#signalbox/dispatch/request.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { AllThings, ByShelf } from '../dcrf/observer-consumers.js';
 import { useDatabase } from '../support/database.js';
 import { done, event, failure } from '../support/frames.js';
@@ -104,5 +108,24 @@ describe('Unsubscribing by request id', () => {
   it('is left to a consumer that has an action of this name', async () => {
     await using ann = await connect(things.app, '/ws/own/');
     expect(await ann.request('unsubscribe', { target: 9, request_id: 1 })).to.deep.include({ data: { mine: 9 } });
+  });
+});
+
+describe('The queue of requests', () => {
+  it('goes on after a request that fails to start, and holds nothing of it', () => {
+    const started: unknown[] = [];
+    const quotas = new Quotas(defaultSettings.limits, new MemoryCounters());
+    const start = (request: Request): void => {
+      if (request.requestId === 1) throw new Error('It does not start.');
+      started.push(request.requestId);
+    };
+    const queue = new RequestQueue({ start }, quotas, { settling: undefined });
+    const target = { settled: (request: Request) => queue.settled(request) } as unknown as RequestTarget;
+    const add = (requestId: number): void =>
+      queue.add(new Request(target, undefined, requestId, { action: 'hello', requestId, kwargs: {} }, 100));
+    expect(() => add(1)).to.throw('It does not start.');
+    expect([queue.open, quotas.waiting, quotas.requestBytes]).to.deep.equal([[], 0, 0]);
+    add(2);
+    expect(started).to.deep.equal([2]);
   });
 });

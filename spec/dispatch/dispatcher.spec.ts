@@ -219,11 +219,62 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     }
   }
 
+  @Action()
+  async *yieldsCircle() {
+    try {
+      yield 1;
+      yield circle();
+    } finally {
+      await new Promise((resolve) => setImmediate(resolve));
+      asked.push('stopped');
+    }
+  }
+
+  @Action({ atomic: true })
+  *yieldsCircleInTransaction() {
+    try {
+      this.#write();
+      yield circle();
+    } finally {
+      asked.push('stopped');
+    }
+  }
+
+  @Action()
+  async *yieldsUnflushed() {
+    try {
+      this.#write();
+      yield 1;
+    } finally {
+      asked.push('stopped');
+    }
+  }
+
+  @Action()
+  *yieldsRejection() {
+    try {
+      yield Promise.reject(new Conflict('Taken.'));
+    } finally {
+      asked.push('stopped');
+      // biome-ignore lint/correctness/noUnsafeFinally: what a careless clean-up does
+      throw new Error('The clean-up failed.');
+    }
+  }
+
+  @Action()
+  async returnsGeneratorLate(context: ActionContext) {
+    await gate.pass(context);
+    return this.#noteBegin();
+  }
+
+  async *#noteBegin() {
+    asked.push('begun');
+    yield 1;
+  }
+
   @Action() circular() {
     this.#write();
-    const circle: { self?: object } = {};
-    circle.self = circle;
-    return circle;
+    return circle();
   }
 
   @Action() notToBeShown() {
@@ -247,6 +298,12 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   #write(name = 'red'): Room {
     return this.em.create(Room, { name });
   }
+}
+
+function circle(): object {
+  const circle: { self?: object } = {};
+  circle.self = circle;
+  return circle;
 }
 
 describe('The dispatcher', () => {
@@ -547,6 +604,31 @@ describe('The dispatcher', () => {
         part('counts_until_stopped', 1),
         final('counts_until_stopped', 499, null, ['The request was cancelled.'], 'cancelled'),
       ]);
+    });
+
+    for (const [action, status] of [
+      ['yields_circle', 500],
+      ['yields_circle_in_transaction', 500],
+      ['yields_unflushed', 500],
+      ['yields_rejection', 409],
+    ] as const) {
+      it(`when a part cannot be sent, of ${action}: after the clean-up of its generator`, async () => {
+        client.send({ action, request_id: 'r' });
+        expect(await client.reply('r')).to.include({ data: null, response_status: status });
+        expect(asked).to.deep.equal(['stopped']);
+        expect(await names()).to.deep.equal([]);
+      });
+    }
+
+    it('when it is cancelled before it returns its generator, which does not begin', async () => {
+      client.send({ action: 'returns_generator_late', request_id: 'r' });
+      await gate.reached.promise;
+      expect(await client.request('cancel', { target: 'r' })).to.include({ response_status: 200 });
+      gate.opened.resolve();
+      expect(await client.reply('r')).to.include({ response_status: 499 });
+      // It waits for abandoned work.
+      await app.close();
+      expect(asked).to.deep.equal([]);
     });
 
     it('when the clean-up of a cancelled generator throws', async () => {

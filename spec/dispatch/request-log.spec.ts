@@ -331,7 +331,7 @@ describe('The log of requests', () => {
     expect(entries().at(-1)).to.include({ message: 'An action was answered.' }).and.not.have.property('user');
   });
 
-  it('takes no request with it where it fails itself: 500, and the next one is answered too', async () => {
+  it('takes no request with it where its clock fails', async () => {
     const app = open();
     await using ann = await connect(app, '/talk/');
     const elapsed = clock.elapsed.bind(clock);
@@ -341,9 +341,7 @@ describe('The log of requests', () => {
         throw new Error('The clock has stopped.');
       },
     });
-    ann.send({ action: 'hello', request_id: 1 });
-    expect(await ann.receive()).to.include({ response_status: 500 });
-    expect(await ann.request('hello')).to.include({ response_status: 200 });
+    for (const _ of [1, 2]) expect(await ann.request('hello')).to.include({ response_status: 200 });
   });
 
   describe('in production', () => {

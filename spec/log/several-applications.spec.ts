@@ -31,6 +31,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { ChangeLog } from '#signalbox/log/change-log.js';
 import { addressOf, connectOrm, useDatabase, useSecondOrm } from '../support/database.js';
 import { patience, until } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
@@ -410,6 +411,19 @@ describe('Several applications on one database', () => {
     isPermitted = false;
     one.app.recheck(RoomConsumer, 'onRoom', ['cellar', 'lobby']);
     expect([await here.receive(), await there.receive()]).to.deep.equal([revoked(1), revoked(1)]);
+  });
+
+  it('have a line in the log that names a recheck which could not be written for the other one', async () => {
+    const [one] = await openTwo();
+    const log = ChangeLog.of(database.orm);
+    const { tell } = log;
+    log.tell = () => Promise.reject(new Error('It is full.'));
+    one.app.recheck(RoomConsumer, 'onRoom', ['lobby']);
+    log.tell = tell;
+    await until(() => one.logger.at('error').length === 1, 'The line');
+    expect(one.logger.at('error').map(({ message }) => message)).to.deep.equal([
+      'A recheck could not be written to the change log, so other processes do not carry it out.',
+    ]);
   });
 
   it('open a socket with a ticket that the other one issued, once', async () => {

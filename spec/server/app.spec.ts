@@ -1,4 +1,6 @@
+import { lookup } from 'node:dns/promises';
 import { createServer, type Server } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import { expect } from 'chai';
 import express from 'express';
 import fastify from 'fastify';
@@ -213,6 +215,30 @@ describe('An application', () => {
       expect(await handlesWithout(before)).to.deep.equal([]);
       await other.close();
     });
+
+    for (const host of [undefined, '127.0.0.1', 'localhost']) {
+      it(`rejects if it is closed before it listens, and leaves nothing: host ${host}`, async () => {
+        const before = await openHandles();
+        const app = open();
+        const closed = Promise.withResolvers<void>();
+        const { listen: original } = NetServer.prototype;
+        NetServer.prototype.listen = function listenThenClose(this: NetServer, ...given: unknown[]): NetServer {
+          NetServer.prototype.listen = original;
+          Reflect.apply(original, this, given);
+          app.close().then(closed.resolve, closed.reject);
+          return this;
+        } as typeof original;
+        const error = await within(
+          app.listen({ ...(host !== undefined && { host }) }).catch((thrown: unknown) => thrown),
+          'The end of listening',
+        );
+        expect(error).to.include({ code: 'server_closing' });
+        await closed.promise;
+        // Node listens after it has found the address of a name.
+        await lookup(host ?? 'localhost');
+        expect(await handlesWithout(before)).to.deep.equal([]);
+      });
+    }
 
     it('may listen on another port after one was taken', async () => {
       const { port } = await listen();

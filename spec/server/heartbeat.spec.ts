@@ -1,8 +1,11 @@
 import { expect } from 'chai';
-import { MemoryCounters, TestClock } from 'signalbox/testing';
+import { ApiConsumer, Consumer, path } from 'signalbox';
+import { connect, MemoryCounters, TestClock } from 'signalbox/testing';
 import { Heartbeat, type Liveness, type LivingConnection } from '#signalbox/server/heartbeat.js';
 import { defaultSettings, type HeartbeatSettings } from '#signalbox/settings.js';
 import { GuardedCounters } from '#signalbox/telemetry.js';
+import { until } from '../support/deadline.js';
+import { gate, useServer } from '../support/serving.js';
 
 /** A connection whose client answers pings while it lives. */
 class Peer implements LivingConnection {
@@ -10,6 +13,7 @@ class Peer implements LivingConnection {
   readonly ends: unknown[] = [];
   sent = 0;
   isPaused = false;
+  isClosed = false;
   isAlive = true;
 
   constructor(
@@ -216,5 +220,34 @@ describe('The heartbeat', () => {
     talking.speak();
     clock.advance(12_000);
     expect([silent, talking].map(({ ends }) => ends)).to.deep.equal([[1008], []]);
+  });
+});
+
+let hook: PromiseWithResolvers<void>;
+let left: number[];
+
+@Consumer()
+class SlowGoodbye extends ApiConsumer {
+  protected override async onDisconnect(code: number) {
+    left.push(code);
+    await hook.promise;
+  }
+}
+
+describe('The heartbeat of an application', () => {
+  const serve = useServer();
+
+  it('takes no connection for dead whose disconnect hook still runs', async () => {
+    hook = gate();
+    left = [];
+    const { app, clock, counters } = serve([path('/', SlowGoodbye)], { settings: { actionTimeLimit: 1_000_000 } });
+    const client = await connect(app, '/');
+    client.close();
+    await until(() => left.length === 1, 'The hook');
+    clock.advance(100_000);
+    expect(counters.count('signalbox.dead_sockets')).to.equal(0);
+    hook.resolve();
+    await client.ended;
+    expect(left).to.deep.equal([1000]);
   });
 });

@@ -155,7 +155,7 @@ describe('Sockets that ask for nothing', () => {
         const port = await open({ limits: { socketsPerAddress: 1, connectionsPerAddress: 1 } });
         await ends((await several(4, () => silent(port))).slice(0, 3));
         const told = () =>
-          logger.entries.filter(({ message }) => message === 'A socket that sent no request was closed.');
+          logger.entries.filter(({ message }) => message === 'A socket without an open request was closed.');
         expect(told().map(({ fields }) => fields)).to.deep.equal([
           {
             limit: 'address_sockets',

@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, type Limits, path } from 'signalbox';
 import { connect, type MemoryCounters, type TestClock } from 'signalbox/testing';
+import { WebSocket } from 'ws';
 import { until, within } from '../support/deadline.js';
 import { listening } from '../support/ports.js';
 import { closeBytes, frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
@@ -13,12 +15,15 @@ import { SocketClient } from '../support/sockets.js';
 let taken: string[];
 let left: number[];
 let room: PromiseWithResolvers<void>;
+/** What a text frame does to the clock. */
+let work: () => void;
 
 @Consumer({ binary: true })
 class TakeConsumer extends ApiConsumer {
   @Action()
   async take() {
     taken.push('text');
+    work();
     return null;
   }
 
@@ -38,6 +43,15 @@ function request(bytes: number): string {
   const missing = Math.max(0, bytes - text.length);
   const half = Math.floor(missing / 2);
   return JSON.stringify({ action: 'take', request_id: 1, x: 'x'.repeat(half), y: 'y'.repeat(missing - half) });
+}
+
+/** Sends a request at once, and another one after each reply. */
+async function chattingClient(url: string): Promise<WebSocket> {
+  const client = new WebSocket(url);
+  client.on('message', () => client.send(request(50)));
+  await within(once(client, 'open'), 'The client');
+  client.send(request(50));
+  return client;
 }
 
 describe('Frames above a rate', () => {
@@ -63,6 +77,7 @@ describe('Frames above a rate', () => {
   beforeEach(() => {
     taken = [];
     left = [];
+    work = () => {};
     room = gate();
     room.resolve();
   });
@@ -127,6 +142,19 @@ describe('Frames above a rate', () => {
     expect(await stranger.receive()).to.include({ response_status: 200 });
     await pass(1_100);
     expect(taken).to.have.length(31);
+    for (const client of clients) client.terminate();
+  });
+
+  it('of one address do not exceed its rate while its connections wait and the work of their frames takes time', async () => {
+    await open({ messagesPerSecond: 100, messageBurst: 100, addressMessagesPerSecond: 100 });
+    const began = clock.elapsed();
+    const clients = await Promise.all(Array.from({ length: 30 }, () => chattingClient(`ws://127.0.0.1:${port}/`)));
+    await until(() => reached('address') + reached('address_messages') >= 25, 'The pauses');
+    work = () => clock.stand(2);
+    await pass(1_000);
+    // Its burst is a twentieth of a second's worth.
+    const allowed = 5 + Math.floor((clock.elapsed() - began) / 10);
+    expect(taken.length).to.be.within(allowed - 10, allowed);
     for (const client of clients) client.terminate();
   });
 

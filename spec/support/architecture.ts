@@ -23,6 +23,8 @@ export interface Plan {
   /** The `index.ts` of the main export and of each subpath export. */
   readonly barrels: readonly string[];
   readonly forbiddenFolders: readonly string[];
+  /** Whether the timers of a file may stay in the async context of their caller: each belongs to one request, or nothing is served. */
+  readonly keepsContexts: (path: string) => boolean;
 }
 
 interface Import {
@@ -36,6 +38,8 @@ interface Module {
   readonly path: string;
   readonly room: string;
   readonly imports: readonly Import[];
+  /** The lines that set a timer of Node in the async context of their caller. */
+  readonly attachedTimers: readonly number[];
 }
 
 export interface Architecture {
@@ -49,13 +53,25 @@ export function architecture(sources: Sources, plan: Plan): Architecture {
 
 function moduleOf(path: string, text: string, sources: Sources): Module {
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
-  const imports = descendants(source).flatMap((node) => {
+  const nodes = descendants(source);
+  const lineOf = (node: ts.Node): number => source.getLineAndCharacterOfPosition(node.getStart()).line + 1;
+  const imports = nodes.flatMap((node) => {
     const found = specifierOf(node);
     if (found === undefined || !ts.isStringLiteralLike(found)) return [];
-    const line = source.getLineAndCharacterOfPosition(found.getStart()).line + 1;
-    return [{ specifier: found.text, line, target: targetOf(path, found.text, sources) }];
+    return [{ specifier: found.text, line: lineOf(found), target: targetOf(path, found.text, sources) }];
   });
-  return { path, room: roomOf(path), imports };
+  const attachedTimers = nodes.filter((node) => isTimer(node) && !isDetached(node)).map(lineOf);
+  return { path, room: roomOf(path), imports, attachedTimers };
+}
+
+function isTimer(node: ts.Node): boolean {
+  const timers = ['setTimeout', 'setInterval', 'setImmediate', 'process.nextTick'];
+  return ts.isCallExpression(node) && timers.includes(node.expression.getText());
+}
+
+function isDetached(node: ts.Node): boolean {
+  if (ts.isCallExpression(node) && node.expression.getText() === 'runDetached') return true;
+  return node.parent !== undefined && isDetached(node.parent);
 }
 
 function descendants(node: ts.Node): ts.Node[] {
@@ -174,6 +190,16 @@ export function badNames({ plan, modules }: Architecture): string[] {
       ...misnamed.map((name) => `${path}: ${name} is not kebab-case, as the names of files and folders are`),
     ];
   });
+}
+
+export function attachedTimers({ plan, modules }: Architecture): string[] {
+  return modules
+    .filter(({ path }) => !plan.keepsContexts(path))
+    .flatMap(({ path, attachedTimers: lines }) =>
+      lines.map(
+        (line) => `${path}:${line} sets a timer that keeps the request of its caller: runDetached(() => setTimeout(…))`,
+      ),
+    );
 }
 
 function isMainBarrel(path: string): boolean {

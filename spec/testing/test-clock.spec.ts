@@ -41,6 +41,14 @@ describe('The clock of the testing kit', () => {
     expect(clock.waiting).to.equal(1);
   });
 
+  it('does not go back if a callback lets more time pass than it is moved by', () => {
+    const clock = new TestClock();
+    const start = clock.elapsed();
+    clock.after(1_000, () => clock.stand(500));
+    clock.advance(1_000);
+    expect(clock.elapsed() - start).to.equal(1_500);
+  });
+
   it('does not call back what is cancelled, also on the way', () => {
     const clock = new TestClock();
     const told: string[] = [];

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { Action, ApiConsumer, type App, Clock, Consumer, Groups, OnMessage, path } from 'signalbox';
+import { Action, ApiConsumer, type App, Clock, Consumer, Groups, Logger, OnMessage, path } from 'signalbox';
 import { connect, type MemoryCounters, MemoryTransport } from 'signalbox/testing';
 import type { GivenSettings } from '#signalbox/settings.js';
 import { until } from '../support/deadline.js';
@@ -79,10 +79,11 @@ describe('A client that does not read', () => {
     answered = 0;
   });
 
-  function open(settings: GivenSettings = {}): App {
+  function open(settings: GivenSettings = {}, logger?: Logger): App {
     const providers = testProviders();
     const { container } = providers;
     container.registerInstance(Clock, new Clock());
+    if (logger) container.registerInstance(Logger, logger);
     const limits = { connections: 100_000, handshakesPerSecond: 100_000, connectionsPerAddress: 1_000 };
     ({ app } = serve([path('/', Speaking)], { container, settings: { limits, ...settings } }));
     ({ counters } = providers);
@@ -146,6 +147,27 @@ describe('A client that does not read', () => {
     for (let id = 0; id < 60; id += 1) client.ask('count', id);
     await until(() => counters.value('signalbox.connections') === 0, 'The end of the connection');
     expect(counters.count('signalbox.slow_readers', { reason: 'time' })).to.equal(1);
+  });
+
+  it('has a line in the log that names no request of another client, which was slow first', async () => {
+    const lines: string[] = [];
+    open({ outbound: { timeLimit: 100 }, closeTimeout: 50 }, new Logger('warn', (line) => lines.push(line)));
+    const clients = await Promise.all(
+      ['ann', 'bob'].map((userId) => connect(app, '/', { identity: { userId, sessionId: userId } })),
+    );
+    for (const client of clients) {
+      client.freeze();
+      for (let id = 0; id < 10; id += 1) client.send({ action: 'big', request_id: id });
+      await until(() => answered > 5, 'The first replies');
+      answered = 0;
+    }
+    const told = (): string[] => lines.filter((line) => line.includes('reads too slowly'));
+    await until(() => told().length === 2, 'The lines');
+    for (const line of told()) {
+      expect(JSON.parse(line))
+        .to.include({ message: 'A client that reads too slowly was disconnected.', reason: 'time' })
+        .and.not.have.any.keys('user', 'action', 'requestId');
+    }
   });
 
   it('whose socket is gone without a word is cut by the heartbeat, over real sockets', async () => {

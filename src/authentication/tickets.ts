@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { runDetached } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { originOf } from '../scope/headers.js';
@@ -136,7 +137,8 @@ export class InMemoryTicketStore implements TicketStore {
   async add(key: string, ticket: StoredTicket): Promise<void> {
     this.#tickets.set(key, ticket);
     this.#dropOldest();
-    this.#sweep ??= this.#clock.after(sweepInterval, () => this.#sweepOut());
+    // The timer would keep the request that issues the ticket.
+    this.#sweep ??= runDetached(() => this.#clock.after(sweepInterval, () => this.#sweepOut()));
   }
 
   async take(key: string): Promise<StoredTicket | undefined> {

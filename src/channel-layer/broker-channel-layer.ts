@@ -341,7 +341,8 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
 
   #begin(connection: BrokerConnection, life: AbortController, keys: readonly string[]): void {
     for (const key of keys) this.#subscribed.set(key, Promise.resolve());
-    const timer = setInterval(() => void this.#listenForHeartbeat(connection, life), this.#options.heartbeat).unref();
+    const listen = (): void => void this.#listenForHeartbeat(connection, life);
+    const timer = runDetached(() => setInterval(listen, this.#options.heartbeat)).unref();
     life.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
     this.#current = { connection, life, since: performance.now() };
   }

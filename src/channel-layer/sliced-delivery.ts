@@ -78,7 +78,7 @@ export class SlicedDelivery<Channel = string> {
   #turnLater(): void {
     if (this.#isTurning || this.#left === this.slice) return;
     this.#isTurning = true;
-    setImmediate(() => this.#turn());
+    runDetached(() => setImmediate(() => this.#turn()));
   }
 
   #turn(): void {

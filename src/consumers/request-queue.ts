@@ -88,13 +88,16 @@ export class RequestQueue {
   #drain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    while (!this.#running) {
-      const [next] = this.#line;
-      if (!next || this.#waitsForOwner()) break;
-      this.#line.shift();
-      this.#begin(next);
+    try {
+      while (!this.#running) {
+        const [next] = this.#line;
+        if (!next || this.#waitsForOwner()) break;
+        this.#line.shift();
+        this.#begin(next);
+      }
+    } finally {
+      this.#isDraining = false;
     }
-    this.#isDraining = false;
   }
 
   /** Whether it is undecided who owns the connection; then the line goes on when it is decided. */
@@ -111,7 +114,7 @@ export class RequestQueue {
         this.quotas.waiting -= 1;
         this.#running = next;
       }
-      this.consumer.start(next);
+      this.#start(next);
       return;
     }
     if (next.bytes !== undefined) this.quotas.waiting -= 1;
@@ -121,5 +124,15 @@ export class RequestQueue {
       next.done();
       this.release(next);
     });
+  }
+
+  /** Starts a request. One that fails to start has ended, so that the line goes on. */
+  #start(request: Request): void {
+    try {
+      this.consumer.start(request);
+    } catch (thrown) {
+      if (!request.isSettled) request.settle();
+      throw thrown;
+    }
   }
 }

@@ -29,13 +29,13 @@ interface Agreement {
  *
  * 1. find the action;
  * 2. begin its transaction, if it is atomic;
- * 3. check the kwargs, ask every permission, load the object and ask for it; a permission may refuse what did not fit first;
+ * 3. check the kwargs, ask every permission (its refusal wins over invalid kwargs), load the object and ask for it;
  * 4. run the method, flush, serialize;
  * 5. commit;
  * 6. turn the outcome, or whatever was thrown on the way, into one reply.
  *
- * Never throws. A request that exceeds its time limit, is cancelled or loses its socket is answered at once, before its commit or
- * not at all, whatever its work, the database or the rollback still waits for.
+ * Never throws. A request that exceeds its time limit, is cancelled or loses its socket before its commit ends at once: with an error reply,
+ * or with none if the socket has closed. Its method, a statement or the rollback may still run then, but its transaction is not committed.
  */
 export class Dispatcher {
   readonly #hookLimit: Limit;
@@ -300,7 +300,10 @@ export class Dispatcher {
     return outcome;
   }
 
-  /** Sends the parts of a generator; its return value is the result. An abort stops it at the current part. */
+  /**
+   * Sends the parts of a generator; its return value is the result. A generator that is not at its end is stopped, so that its clean-up
+   * runs: at an abort, at the current part, and if a part fails, before the reply.
+   */
   async #exhaust(
     request: Request,
     action: ActionDefinition,
@@ -308,13 +311,14 @@ export class Dispatcher {
     parts?: string[],
   ): Promise<unknown> {
     const { signal, target } = request;
-    let stopped: Promise<void> | undefined;
-    const stop = (): void => {
-      stopped = stopQuietly(generator);
-    };
+    const stop = (): void => void stopQuietly(generator);
+    let isDone = false;
     signal.addEventListener('abort', stop, { once: true });
     try {
-      for (let step = await generator.next(); ; step = await generator.next()) {
+      for (;;) {
+        request.throwIfAborted();
+        const step = await generator.next();
+        isDone = step.done === true;
         request.throwIfAborted();
         if (step.done) return await step.value;
         const part = await step.value;
@@ -324,11 +328,11 @@ export class Dispatcher {
         if (parts) parts.push(data);
         else request.part(data);
         await target.ready();
-        request.throwIfAborted();
       }
     } finally {
       signal.removeEventListener('abort', stop);
-      await stopped;
+      // Generators take one call after the other: this one also waits for a clean-up that an abort has begun.
+      if (!isDone) await stopQuietly(generator);
     }
   }
 
@@ -392,7 +396,7 @@ function isGenerator(value: unknown): value is Generator | AsyncGenerator {
   return isIterable && 'next' in value && 'return' in value && typeof value.next === 'function';
 }
 
-/** Stops a generator whose request is already answered; errors of its clean-up are not sent. */
+/** Stops a generator. Errors of its clean-up are not sent: the error that made it stop is the reply. */
 async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void> {
   try {
     await generator.return(undefined);

@@ -102,7 +102,9 @@ export class Doorbell {
     } catch {
       // Processes that listen poll rarely, so the ring is tried again. The reader logs that the database cannot be reached.
       for (const ring of rings) this.#waiting.add(ring);
-      this.#timer = setTimeout(() => this.#retry(), this.#retryAfter).unref();
+      runDetached(() => {
+        this.#timer = setTimeout(() => this.#retry(), this.#retryAfter).unref();
+      });
       this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
     }
     this.#ringing = undefined;

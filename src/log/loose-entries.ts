@@ -95,10 +95,14 @@ export class LooseEntries {
           error,
         },
       );
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#begin();
-    }, this.#retryAfter).unref();
+    runDetached(() => {
+      this.#timer = setTimeout(() => this.#retry(), this.#retryAfter).unref();
+    });
     this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
+  }
+
+  #retry(): void {
+    this.#timer = undefined;
+    this.#begin();
   }
 }

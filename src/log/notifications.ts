@@ -144,7 +144,9 @@ export class Notifications {
   }
 
   #checkLater(connection: LoneConnection): void {
-    this.#timer = setTimeout(() => void this.#check(connection), checkInterval).unref();
+    runDetached(() => {
+      this.#timer = setTimeout(() => void this.#check(connection), checkInterval).unref();
+    });
   }
 
   async #check(connection: LoneConnection): Promise<void> {

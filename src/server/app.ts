@@ -91,7 +91,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#checkOpen();
   }
 
-  /** Serves sockets, and nothing else, on a port of its own. Resolves with its address. */
+  /**
+   * Serves sockets, and nothing else, on a port of its own. Resolves with its address.
+   *
+   * @throws ServerClosing if the application is closed before it listens
+   */
   async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
     const address = await this.#httpServer.listen(options);

@@ -1,3 +1,4 @@
+import { runDetached } from '../async-context.js';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
 import type { OutboundSettings } from '../settings.js';
@@ -50,7 +51,8 @@ export class Backpressure {
 
   /** Writes everything that is sent in one turn of the event loop at the turn's end. */
   flushLater(backlog: OutboundBacklog): void {
-    if (this.#unflushed.length === 0) process.nextTick(() => this.#flush());
+    // The writes keep the async context in which they begin until they end, and they serve all connections.
+    if (this.#unflushed.length === 0) runDetached(() => process.nextTick(() => this.#flush()));
     this.#unflushed.push(backlog);
   }
 
@@ -75,7 +77,8 @@ export class Backpressure {
 
   noteCut(reason: SlowReason, pending: number): void {
     this.counters.increment('signalbox.slow_readers', { reason });
-    this.logger.warn('A client that reads too slowly was disconnected.', { reason, pending });
+    // The running request or delivery may be that of another connection.
+    runDetached(() => this.logger.warn('A client that reads too slowly was disconnected.', { reason, pending }));
   }
 
   #flush(): void {

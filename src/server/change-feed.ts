@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { runDetached } from '../async-context.js';
 import type { ConnectionCommand } from '../authentication/connection-registry.js';
 import type { TicketStore } from '../authentication/tickets.js';
 import { type ChannelLayer, type ChannelMessage, reservedPrefix } from '../channel-layer/channel-layer.js';
@@ -141,14 +142,15 @@ export class ChangeFeed {
 
   /** Tries again, and reports a gap: messages of other processes were not received until now. */
   #tryAgain(log: ChangeLog, wait: number): void {
-    const timer = setTimeout(() => {
+    const retry = (): void => {
       this.#retries.delete(timer);
       log.ready().then(
         () => this.#missedAll('The change log could not be reached when the application started.'),
         () => this.#tryAgain(log, Math.min(wait * 2, longestRetry)),
       );
-    }, wait);
-    this.#retries.add(timer.unref());
+    };
+    const timer = runDetached(() => setTimeout(retry, wait)).unref();
+    this.#retries.add(timer);
   }
 
   /** The ticket store that all processes share; undefined if the database is embedded in one process, or if no database has a log. */
@@ -184,7 +186,9 @@ export class ChangeFeed {
     const publish = (): void => this.publisher.publish([{ changes: [], signals: [], rechecks: [recheck] }]);
     const tell = (): void => {
       publish();
-      log?.tell({ rechecks: [{ ...recheck, source: this.#source }] }).catch((error) => this.#warnOfCommand(error));
+      log
+        ?.tell({ rechecks: [{ ...recheck, source: this.#source }] })
+        .catch((error) => this.#warnOfLoss('A recheck', error));
     };
     if (log) log.noteRecheck(orm.em, recheck, tell);
     else publish();
@@ -200,7 +204,7 @@ export class ChangeFeed {
     if (!orm || !log) return;
     const told = log.tell({ commands: [{ command, source: this.#source, at }] });
     if (!orm.em.isInTransaction()) return told;
-    told.catch((error) => this.#warnOfCommand(error));
+    told.catch((error) => this.#warnOfLoss('A connection command', error));
   }
 
   /** Resolves when everything that is committed by now has been handed to the subscriptions. */
@@ -220,13 +224,11 @@ export class ChangeFeed {
     this.logger.warn('The change log could not be prepared.', { error, ...remedy });
   }
 
-  #warnOfCommand(error: unknown): void {
-    this.logger.error(
-      'A connection command could not be written to the change log, so other processes do not carry it out.',
-      {
-        error,
-      },
-    );
+  /** @param what could not be written: `A connection command` */
+  #warnOfLoss(what: string, error: unknown): void {
+    this.logger.error(`${what} could not be written to the change log, so other processes do not carry it out.`, {
+      error,
+    });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {

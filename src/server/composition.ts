@@ -10,7 +10,7 @@ import { Connections } from '../authentication/connections.js';
 import { InMemoryTicketStore, Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
-import { Clock, Deadlines } from '../clock.js';
+import { Clock, Deadlines, GuardedClock } from '../clock.js';
 import { ApiConsumer } from '../consumers/api-consumer.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
@@ -131,7 +131,10 @@ export function buildServices(options: Options): Services {
 
   // Logger, clock, counters and tracer
   const logger = provide(container, Logger, () => loggerFor(settings));
-  const clock = provide(container, Clock, () => new Clock());
+  const clock = new GuardedClock(
+    provide(container, Clock, () => new Clock()),
+    (error) => logger.error('The clock failed.', { error }),
+  );
   if (otherSignalboxes().length > 0) {
     const copies = [ownFolder, ...otherSignalboxes()];
     logger.warn('Signalbox is loaded more than once.', { copies, remedy: wayToOneCopy('signalbox') });

@@ -153,25 +153,12 @@ export class Connection
 
   onText(text: FrameText): void {
     this.#hear();
-    try {
-      this.#inbound.receiveText(text);
-    } catch (thrown) {
-      this.#answerUnread(thrown);
-    }
+    this.#inbound.receiveText(text);
   }
 
   onBinary(data: Uint8Array): void {
     this.#hear();
-    try {
-      this.#inbound.receiveBinary(data);
-    } catch (thrown) {
-      this.#answerUnread(thrown);
-    }
-  }
-
-  /** Answers a frame that could not be read because the application's clock failed. */
-  #answerUnread(thrown: unknown): void {
-    this.#answerError(thrown, undefined, this.route.consumers instanceof Map ? null : undefined);
+    this.#inbound.receiveBinary(data);
   }
 
   onControl(bytes: number): void {
@@ -198,6 +185,10 @@ export class Connection
 
   get isPaused(): boolean {
     return this.#inboundFrames?.isPaused ?? false;
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
   }
 
   paused(): void {

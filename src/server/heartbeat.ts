@@ -24,6 +24,8 @@ export interface LivingConnection {
   readonly sent: number;
   /** Whether its socket is not read, because its client sends too fast: then no answer could be received. */
   readonly isPaused: boolean;
+  /** Whether its socket has closed, though its disconnect hooks may still run. */
+  readonly isClosed: boolean;
   ping(): void;
   close(code: number, reason: string): void;
   terminate(): void;
@@ -99,7 +101,7 @@ export class Heartbeat {
     for (const connection of this.connections.values()) {
       const { liveness } = connection;
       // The duration of a pause has a limit of its own.
-      if (connection.isPaused) continue;
+      if (connection.isPaused || connection.isClosed) continue;
       if (overdue.has(liveness.slot) && liveness.isAwaited) this.#cut(connection);
       else {
         this.#closeIdle(connection, now);

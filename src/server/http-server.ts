@@ -4,7 +4,7 @@ import { connect, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
-import type { ApiError } from '../errors.js';
+import { type ApiError, ServerClosing } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { type HandshakeRequest, pathOf, type Scope } from '../scope/scope.js';
 import type { Limits } from '../settings.js';
@@ -36,6 +36,8 @@ export class HttpServer {
   readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
   readonly #servers: Server[] = [];
+  /** Rejects when it closes. */
+  readonly #closing = Promise.withResolvers<never>();
   /** When a refusal at a limit was logged last, by `Clock.elapsed`. */
   #limitLoggedAt = Number.NEGATIVE_INFINITY;
 
@@ -48,21 +50,33 @@ export class HttpServer {
     private readonly limits: Limits,
     private readonly clock: Clock,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.#closing.promise.catch(() => {});
+  }
 
   /**
    * Makes a server that serves sockets, and nothing else.
    *
-   * @throws Error with Node's `code` if it cannot listen, such as EADDRINUSE
+   * @throws Error with Node's `code` if it cannot listen, such as EADDRINUSE; ServerClosing if it is closed before it listens
    */
   async listen({ port = 0, host, path }: ListenOptions): Promise<ListenAddress> {
     const server = socketsOnly(this.limits, (request, response) => this.application.answer(request, response));
     this.#servers.push(server);
-    if (path === undefined) await listening(server, { port, host, backlog }, (error) => explained(error, port));
-    else await listeningOnPath(server, path);
+    const begun =
+      path === undefined
+        ? listening(server, { port, host, backlog }, (error) => explained(error, port))
+        : listeningOnPath(server, path);
+    await this.#unlessClosed(server, begun);
     this.attach(server, {});
     const address = server.address();
     return typeof address === 'object' && address ? address : { address: path ?? '', family: 'unix', port: 0 };
+  }
+
+  /** A server of Node.js that is closed before it listens does not report that, and may even listen afterwards. */
+  async #unlessClosed(server: Server, listening: Promise<void>): Promise<void> {
+    const closing = this.#closing.promise;
+    closing.catch(() => listening.then(() => server.close()).catch(() => {}));
+    await Promise.race([closing, listening]);
   }
 
   attach(server: UpgradableServer, { limitSockets = true }: AttachOptions): void {
@@ -90,6 +104,7 @@ export class HttpServer {
 
   /** Accepts no more upgrades. Resolves when its own servers have no socket left. */
   async close(): Promise<void> {
+    this.#closing.reject(new ServerClosing());
     for (const leave of this.#detach.splice(0)) leave();
     await Promise.all(this.#servers.map(closeServer));
   }

@@ -37,8 +37,9 @@ const remedies: Readonly<Record<LimitName, string>> = {
 };
 
 /**
- * The sockets of HTTP servers by address, with limits for waiting ones. A socket waits while its client has not sent a complete request. If
- * too many wait, the one that has waited longest is cut, because honest clients send their requests at once.
+ * The sockets of HTTP servers by address, with limits for waiting ones. A socket waits while none of its requests is being answered: its
+ * client has sent no complete request, or keeps the socket for a later one. If too many wait, the one that has waited longest is cut, because
+ * honest clients send their requests at once, and open another socket for a later one.
  */
 export class HttpSockets {
   readonly #sockets = new WeakMap<object, OpenSocket>();
@@ -225,7 +226,7 @@ export class HttpSockets {
   }
 
   /**
-   * Cuts a socket without an answer: it has sent no request, and a flood should not cost answers.
+   * Cuts a socket without an answer: none of its requests is open, and a flood should not cost answers.
    *
    * @param newest is cut if none waits
    */
@@ -237,7 +238,7 @@ export class HttpSockets {
     const now = this.clock.elapsed();
     if (now - this.#loggedAt < 1_000) return;
     this.#loggedAt = now;
-    this.logger.info('A socket that sent no request was closed.', {
+    this.logger.info('A socket without an open request was closed.', {
       limit,
       address: longest?.peer,
       remedy: remedies[limit],

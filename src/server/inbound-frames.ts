@@ -1,4 +1,3 @@
-import { runDetached } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -48,8 +47,7 @@ export class InboundFlow {
 
   add(frames: InboundFrames): void {
     this.#paused.add(frames);
-    // A timer keeps the async context in which it is made, and this one serves all connections.
-    this.#timer ??= runDetached(() => this.#lookLater());
+    this.#timer ??= this.#lookLater();
   }
 
   delete(frames: InboundFrames): void {
@@ -134,21 +132,22 @@ export class InboundFrames {
   }
 
   /**
-   * Handles waiting frames, as far as the rates now allow, then resumes reading.
+   * Handles waiting frames, as far as the rates allow, then resumes reading.
    *
+   * @param now the time of the check, for all connections: work of their frames does not give them tokens within it
    * @returns whether a frame was handled
    */
   takeTurn(now: number): boolean {
     let wasServed = false;
     for (
       let next = this.#kept[0];
-      next && this.#admit(next.bytes, this.flow.now(), next.isBinary ? next.data : undefined, true);
+      next && this.#admit(next.bytes, now, next.isBinary ? next.data : undefined, true);
       next = this.#kept[0]
     ) {
       this.#kept.shift();
       wasServed = true;
       if (next.isBinary) this.connection.handleBinary(next.data);
-      else this.connection.handleText(next.data, next.bytes, this.flow.now());
+      else this.connection.handleText(next.data, next.bytes, now);
     }
     if (this.#kept.length === 0 && this.#rates.mayRead(now)) this.#resume();
     else this.#checkPause(now);

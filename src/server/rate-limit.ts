@@ -74,9 +74,10 @@ export class TokenBucket {
     return Math.max(0, Math.ceil(this.#debt + debt - this.rate.all));
   }
 
-  /** Refills the bucket. A clock that was set back neither gives nor takes tokens. */
+  /** Refills the bucket. An older time than the last one changes nothing: each millisecond is credited once. */
   #refill(now: number): void {
-    this.#debt = Math.max(0, this.#debt - Math.max(0, now - this.at));
+    if (now <= this.at) return;
+    this.#debt = Math.max(0, this.#debt - (now - this.at));
     this.at = now;
   }
 }
@@ -297,8 +298,8 @@ const retryDelay = 10_000;
 const remembered = 10_000;
 
 /**
- * Limits connections and handshakes. An address above its rate is refused before it uses any of the process' limits, and every refusal
- * comes before costly work such as authentication.
+ * Limits connections and handshakes. An address above its rate is refused before it uses any of the process' limits, and both come before
+ * costly work such as authentication. Only the limit of a user's connections comes after it, because the user has to be known.
  */
 export class ConnectionLimiter {
   readonly #handshakes: TokenBucket;
@@ -464,7 +465,7 @@ export class ConnectionSlot implements UserSlot {
     this.address?.bytes.charge(bytes, now);
   }
 
-  /** Whether the frame has to wait, because other connections of its address have sent too much. */
+  /** Whether its first read has to wait, because other connections of its address have sent too much. */
   get mustWait(): boolean {
     const rates = this.caller?.rates;
     return rates !== undefined && (rates.waiting > 0 || rates.exceeded(1, this.limiter.now()) !== undefined);

@@ -42,7 +42,7 @@ export class TestClock extends Clock {
       this.#time = Math.max(this.#time, due.at);
       due.callback();
     }
-    this.#time = end;
+    this.#time = Math.max(this.#time, end);
   }
 
   /** Lets time pass while the process does nothing, as if it were blocked: due callbacks run later. */
