@@ -201,7 +201,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     });
   }
 
-  leave(): void {
+  stopExpiry(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
@@ -289,7 +289,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   }
 
   #waitForExpiry(): void {
-    this.leave();
+    this.stopExpiry();
     const wait = Math.max(0, this.#nextExpiry - this.clock.now().getTime());
     this.#timer = this.clock.after(Math.min(wait, longestWait), () => this.#expire());
   }

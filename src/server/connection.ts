@@ -466,18 +466,18 @@ export class Connection
     // Requests have until the time limit to be answered; the events of later commits are not the client's any more.
     for (const session of this.#sessions.values()) session.endEvents(reason);
     const { settings, deadlines } = this.services;
-    await deadlines.settles(this.drain(reason), settings.closeTimeout);
+    await deadlines.settles(this.abort(reason), settings.closeTimeout);
     this.close(code, toReason(reason.message));
   }
 
   /** Answers waiting, running and later requests with the reason. Resolves when all of them are answered. */
-  async drain(reason: ApiError): Promise<void> {
+  async abort(reason: ApiError): Promise<void> {
     this.#turnAway(reason);
     await Promise.all([...this.#sessions.values()].map((session) => session.abort(reason)));
   }
 
   /** Asks the client to reconnect elsewhere, and ends when running requests are answered, or answers them with 503 after this time. */
-  async leave(reason: ServerClosing, time: number): Promise<void> {
+  async drain(reason: ServerClosing, time: number): Promise<void> {
     const { deadlines, settings } = this.services;
     this.#turnAway(reason);
     const isMultiplexed = this.route.consumers instanceof Map;
@@ -487,7 +487,7 @@ export class Connection
     const heardOut = deadlines.settles(this.#hearOut(), Math.min(time, settings.closeTimeout));
     await deadlines.settles(answered, time);
     await heardOut;
-    await this.drain(reason);
+    await this.abort(reason);
     await this.outbound.flushed();
     this.close(CloseCode.restart, restartText);
     await this.closed;

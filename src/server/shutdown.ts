@@ -56,7 +56,7 @@ export class Shutdown {
   async #close(): Promise<void> {
     const { feed, lifecycle, pools, registry, stopListening, inspector } = this.services;
     inspector?.close();
-    registry.leave();
+    registry.stopExpiry();
     const entranceClosed = this.httpServer.close();
     await this.#endConnections();
     await entranceClosed;
@@ -97,7 +97,7 @@ export class Shutdown {
 }
 
 async function sayGoodbye(connection: Connection): Promise<void> {
-  await connection.drain(new ServerClosing());
+  await connection.abort(new ServerClosing());
   connection.close(CloseCode.goingAway, 'The server is closing.');
   await connection.closed;
 }
@@ -166,7 +166,7 @@ class Drain {
       before = this.#now();
       const time = Math.max(1, Math.min(settings.actionTimeLimit, this.#left()));
       for (const connection of connections.slice(leaving.length, Math.ceil(due)))
-        leaving.push(connection.leave(this.#reason(retryWindow), time));
+        leaving.push(connection.drain(this.#reason(retryWindow), time));
     }
     await Promise.all(leaving);
   }
