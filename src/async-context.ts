@@ -17,12 +17,10 @@ export const currentWork = new AsyncLocalStorage<Work>();
 /** A context without any work, because nothing ever runs in it. */
 const outside = new AsyncResource('signalbox.outside');
 
-/** Runs work outside of the caller's request, transaction and trace: in the async context in which this module was loaded. */
-export const runDetached: <T>(work: () => T) => T = keepsContexts() ? runOutside : runInNewScope;
+const runOutside: <T>(work: () => T) => T = outside.runInAsyncScope.bind(outside);
 
-function runOutside<T>(work: () => T): T {
-  return outside.runInAsyncScope(work);
-}
+/** Runs work outside of the caller's request, transaction and trace: in the async context in which this module was loaded. */
+export const runDetached = keepsContexts() ? runOutside : runInNewScope;
 
 function runInNewScope<T>(work: () => T): T {
   const scope = outside.runInAsyncScope(() => new AsyncResource('signalbox.detached'));

@@ -4,8 +4,13 @@ import { MemoryLogger } from 'signalbox/testing';
 import { type LogBatch, LogReader, type LogReaderOptions } from '#signalbox/log/log-reader.js';
 import { prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
-import { writeConnection } from '#signalbox/orm/sql-connection.js';
-import { type RunStatement, runStatement, type StatementUse, statementRunner } from '#signalbox/orm/statements.js';
+import {
+  type RunStatement,
+  runStatement,
+  type StatementUse,
+  statementRunner,
+  writeConnection,
+} from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
 import { population } from '../support/population.js';

@@ -10,7 +10,7 @@ import { MemoryLogger } from 'signalbox/testing';
 import type { LogBatch } from '#signalbox/log/log-reader.js';
 import { checkLog, emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
-import { writeConnection } from '#signalbox/orm/sql-connection.js';
+import { writeConnection } from '#signalbox/orm/statements.js';
 import { logReaderOf } from '../support/changes.js';
 import { connectOrm } from '../support/database.js';
 import { Author } from '../support/library.js';

@@ -25,7 +25,7 @@ import { injectable } from 'tsyringe';
 import { append } from '#signalbox/log/log-writer.js';
 import type { RowNote } from '#signalbox/orm/change-capture.js';
 import { RowReader } from '#signalbox/orm/row-reader.js';
-import { writeConnection } from '#signalbox/orm/sql-connection.js';
+import { writeConnection } from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';

@@ -4,8 +4,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import type { ApiError } from 'signalbox';
 import { toApiError } from '#signalbox/orm/orm-errors.js';
-import { writeConnection } from '#signalbox/orm/sql-connection.js';
-import { runStatement } from '#signalbox/orm/statements.js';
+import { runStatement, writeConnection } from '#signalbox/orm/statements.js';
 import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 
 @Entity()

@@ -1,7 +1,7 @@
 import type { SqlEntityManager } from '@mikro-orm/sql';
 import type { LogBatch } from '#signalbox/log/log-reader.js';
-import { type StatementConnection, writeConnection } from '#signalbox/orm/sql-connection.js';
-import { runStatement } from '#signalbox/orm/statements.js';
+import type { StatementConnection } from '#signalbox/orm/sql-connection.js';
+import { runStatement, writeConnection } from '#signalbox/orm/statements.js';
 
 /** What a log row of the storm says: rows of the table `hot`, and the count that each was raised to. */
 export type Raised = readonly (readonly [row: number, count: number])[];

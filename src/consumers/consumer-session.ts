@@ -528,7 +528,6 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { subscriptions, quotas } = this;
     const { requestId, action } = context;
     const usersLeft = this.#usersLeft;
-    this.#requireUnderWay(request);
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     // If the request does not await this, it may itself have logged in since.
     if (usersLeft !== this.#usersLeft) throw new Revoked();

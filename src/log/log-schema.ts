@@ -2,8 +2,8 @@ import type { EntityManager } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { plainSettings } from '../orm/session-settings.js';
-import { type StatementConnection, writeConnection } from '../orm/sql-connection.js';
-import { runStatement } from '../orm/statements.js';
+import type { StatementConnection } from '../orm/sql-connection.js';
+import { runStatement, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { doorbellChannel } from './doorbell.js';
 

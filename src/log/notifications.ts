@@ -3,8 +3,8 @@ import { runDetached } from '../async-context.js';
 import { machineDeadlines } from '../clock.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import { type LoneConnection, writeConnection } from '../orm/sql-connection.js';
-import { runStatement } from '../orm/statements.js';
+import type { LoneConnection } from '../orm/sql-connection.js';
+import { runStatement, writeConnection } from '../orm/statements.js';
 
 /** Receives what any process notifies on one channel. None of its methods may throw. */
 export interface NotificationListener {

@@ -3,8 +3,8 @@ import { runDetached } from '../async-context.js';
 import { longestDelay } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { lockTimeout } from '../orm/orm-errors.js';
-import { type StatementConnection, writeConnection } from '../orm/sql-connection.js';
-import { runStatement } from '../orm/statements.js';
+import type { StatementConnection } from '../orm/sql-connection.js';
+import { runStatement, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf, lockOfPruning, slots } from './log-schema.js';
 

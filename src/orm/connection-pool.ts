@@ -11,7 +11,6 @@ import {
   type PoolClient,
   type SqlConnection,
   type Transaction,
-  writeConnection,
 } from './sql-connection.js';
 import {
   endWithoutCommit,
@@ -22,6 +21,7 @@ import {
   runStatement,
   runWithCommit,
   type Statement,
+  writeConnection,
 } from './statements.js';
 
 /** Is called when transactions end. */

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntityManager, EntityMetadata, Transaction } from '@mikro-orm/core';
 import { LockMode, Utils } from '@mikro-orm/core';
 import { asStored } from './model-queries.js';
-import { writeConnection } from './sql-connection.js';
+import { writeConnection } from './statements.js';
 
 type Upsert = (this: EntityManager, entity: unknown, data?: unknown, options?: object) => Promise<unknown>;
 

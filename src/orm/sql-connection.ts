@@ -1,5 +1,4 @@
 import type { EventEmitter } from 'node:events';
-import type { EntityManager } from '@mikro-orm/core';
 
 // The parts of MikroORM's connections, of kysely and of `pg` that we use.
 
@@ -40,11 +39,6 @@ export interface SqlConnection {
   transactional<T>(work: (transaction: StatementConnection) => Promise<T>, options?: object): Promise<T>;
   begin(options?: { readonly ctx?: object }): Promise<Transaction>;
   rollback(transaction: Transaction, ...more: unknown[]): Promise<void>;
-}
-
-/** The connection through which an ORM writes. */
-export function writeConnection(em: EntityManager): SqlConnection {
-  return em.getConnection('write') as unknown as SqlConnection;
 }
 
 /** A `pg.Pool`. */

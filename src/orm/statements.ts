@@ -8,7 +8,6 @@ import {
   type RootConnection,
   type SqlConnection,
   type StatementConnection,
-  writeConnection,
 } from './sql-connection.js';
 
 /** An SQL statement with `$1`, `$2`, … for its parameters. */
@@ -271,6 +270,11 @@ async function sendByKysely(
 
 /** The pools of ORMs, by their clients of kysely. */
 const pools = new WeakMap<StatementConnection, Pool | undefined>();
+
+/** The connection through which an ORM writes. */
+export function writeConnection(em: EntityManager): SqlConnection {
+  return em.getConnection('write') as unknown as SqlConnection;
+}
 
 /** The client that runs statements on the pool's connections, outside of any transaction. */
 export function clientOf(em: EntityManager): StatementConnection {
