@@ -1022,7 +1022,7 @@ const outbound: readonly Bug[] = [
     name: 'a drain loses the requests that are on their way to the server',
     story: 'A client counts as told before it has answered the ping behind its frame.',
     plant: {
-      symbol: 'Connection.leave',
+      symbol: 'Connection.drain',
       with: (leave: (...given: unknown[]) => Promise<void>) =>
         function (this: { onPong(mark: string): void }, ...given: unknown[]) {
           const left = leave.apply(this, given);
