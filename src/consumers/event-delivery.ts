@@ -470,7 +470,7 @@ export class EventDelivery {
   }
 
   /** Ends all subscriptions of the request id, and sends the client one frame. */
-  async #revoke(record: SubscriptionRecord): Promise<false> {
+  #revoke(record: SubscriptionRecord): false {
     const { subscriptions, services } = this.session;
     const { requestId, observer } = record;
     // The client may have ended it while a permission was asked.
