@@ -1,5 +1,3 @@
-import type { EventEmitter } from 'node:events';
-
 // The parts of MikroORM's connections, of kysely and of `pg` that we use.
 
 /** A client of kysely: that of a connection (`em.getConnection('write').getClient()`), or a transaction (`em.getTransactionContext()`). */
@@ -61,7 +59,7 @@ export type Connected = (
 ) => void;
 
 /** A connection of a `pg.Pool` that is checked out. */
-export interface PoolClient extends EventEmitter {
+export interface PoolClient {
   readonly processID?: number | null;
   /**
    * Whether the server has answered everything that was sent. `pg` rejects a statement before the server has reported the state of the
@@ -71,6 +69,8 @@ export interface PoolClient extends EventEmitter {
   getTransactionStatus?(): string | null;
   query(query: object | string, values?: readonly unknown[]): unknown;
   release(failure?: unknown): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  once(event: 'end', listener: () => void): unknown;
 }
 
 /** A `pg.Client`: a connection to the database outside of the pool. */
