@@ -140,7 +140,7 @@ export abstract class ApiConsumer {
     return takeAction(payload);
   }
 
-  /** Runs before the first request. If it throws, every request of this stream is answered with that error. */
+  /** Runs before the first request. If it throws, every request of this stream is answered with that error, and what it subscribed to ends. */
   protected onConnect(): Promise<void> | void {}
 
   /** Receives the binary frames of a consumer with `@Consumer({ binary: true })`, in line with its requests. */
@@ -164,6 +164,8 @@ export abstract class ApiConsumer {
    * and these kwargs.
    *
    * @throws ParseError for a request without a request id (400)
+   * @throws Cancelled in the code of a request that is answered already, Revoked if its user has left since
+   * @throws Throttled above the limits of subscriptions and groups (429)
    * @throws ConfigurationError for an own request id that is empty, too long, or another observer's in `requestIds`
    */
   protected subscribe<Method extends ObserverMethod>(
