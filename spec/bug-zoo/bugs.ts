@@ -682,9 +682,14 @@ const rights: readonly Bug[] = [
     plant: {
       symbol: 'SubscriptionAuthorizer.isDue',
       with: (isDue: (...given: unknown[]) => boolean) =>
-        function (this: { services: { settings: object } }, ...given: unknown[]) {
-          const services = { ...this.services, settings: { grantTimeLimit: Number.POSITIVE_INFINITY } };
-          return isDue.apply(Object.assign(this, { services }), given);
+        function (this: { session: { services: object } }, ...given: unknown[]) {
+          const { session } = this;
+          this.session = { services: { ...session.services, settings: { grantTimeLimit: Number.POSITIVE_INFINITY } } };
+          try {
+            return isDue.apply(this, given);
+          } finally {
+            this.session = session;
+          }
         },
     },
     caughtBy: ['consumers/subscription-authorizer'],
