@@ -109,7 +109,7 @@ export const plainRowsBugs: readonly Bug[] = [
     name: 'the null of a lazy reference cannot be overwritten under forceUndefined',
     story: 'The value is set where the reference belongs.',
     plant: { symbol: 'isInReference', with: always(false) },
-    caughtBy: ['walks/columns-and-json'],
+    caughtBy: ['serializers/rows-under-orm-options'],
   },
   {
     name: 'a relation to a row with a key of several columns is shown as null',

@@ -1,4 +1,4 @@
-import { EntityCaseNamingStrategy, type EntityManager, type Rel } from '@mikro-orm/core';
+import { EntityCaseNamingStrategy, type EntityManager, type Rel, type ScalarReference } from '@mikro-orm/core';
 import { Entity, Filter, Formula, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { MikroORM, Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
@@ -13,6 +13,8 @@ import {
   ModelConsumer,
   ModelSerializer,
   mix,
+  Patch,
+  type PerformUpdate,
   path,
   Retrieve,
   type Route,
@@ -48,6 +50,23 @@ class Pet {
 @Entity({ discriminatorValue: 'dog' })
 class Dog extends Pet {
   @Property({ type: 'boolean', nullable: true }) barks?: boolean | null;
+}
+
+@Entity()
+class Tale {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'text', lazy: true, ref: true, nullable: true }) story?: ScalarReference<string | null>;
+}
+
+@injectable()
+class TaleSerializer extends ModelSerializer(Tale, { fields: ['id', 'story'], readOnly: ['id'] }) {}
+
+/** Makes an entity for each patch. */
+@Consumer()
+class TaleConsumer extends mix(ModelConsumer(Tale, { serializer: TaleSerializer }), Patch) {
+  protected override performPatch(...given: PerformUpdate<TaleSerializer>) {
+    return super.performPatch(...given);
+  }
 }
 
 const fields = ['id', 'name', 'bornAt', 'day', 'weight', 'shout', 'owner'] as const;
@@ -142,6 +161,7 @@ const routes: Route[] = [
       petsByEntities: PetsByEntities,
       dogs: Dogs,
       dogsByEntities: DogsByEntities,
+      tales: TaleConsumer,
     }),
   ),
 ];
@@ -157,7 +177,7 @@ describe('Rows without entities are shown as entities are', () => {
   });
 
   async function withOrm(options: Partial<Options>, work: (served: Served) => Promise<void>): Promise<void> {
-    const orm = await connectOrm(url, { entities: [Owner, Pet, Dog], ...options });
+    const orm = await connectOrm(url, { entities: [Owner, Pet, Dog, Tale], ...options });
     await orm.em.execute(`drop schema if exists public, elsewhere cascade; create schema public; create schema elsewhere;
       create domain positive as integer check (value > 0);`);
     await orm.schema.create();
@@ -233,6 +253,16 @@ describe('Rows without entities are shown as entities are', () => {
         expect(await same(served, both, 'retrieve', { pk: 3 })).to.equal(null);
       }),
     );
+
+  it('with a lazy value in a reference that was null, which a patch sets with forceUndefined', () =>
+    withOrm({ forceUndefined: true }, async ({ orm, request }) => {
+      await orm.em.execute('insert into tale (story) values (null)');
+      expect(await request('tales', 'patch', { pk: 1, data: { story: 'long' } })).to.deep.include({
+        response_status: 200,
+        data: { id: 1, story: 'long' },
+      });
+      expect(await orm.em.execute('select story from tale')).to.deep.equal([{ story: 'long' }]);
+    }));
 
   it('of a class with others in its table', () =>
     withOrm({}, async (served) => {
