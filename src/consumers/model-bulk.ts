@@ -8,7 +8,7 @@ import type { Class } from '../metadata.js';
 import { asStored } from '../orm/model-queries.js';
 import { indexed, isRefusedValueOf, noteItem } from '../orm/orm-errors.js';
 import { primaryKeyOf } from '../orm/row.js';
-import { type StatementConnection } from '../orm/sql-connection.js';
+import type { StatementConnection } from '../orm/sql-connection.js';
 import { clientOf, runStatement } from '../orm/statements.js';
 import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';
 import type { Answers } from '../permissions/permission-checker.js';

@@ -14,7 +14,7 @@ import { Keyset } from '../paginators/model-keyset.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import { declaredBy } from '../serializers/model-serializer.js';
 import type { DeclaredOptions } from '../serializers/model-types.js';
-import { type SerializerClass } from '../serializers/serializer.js';
+import type { SerializerClass } from '../serializers/serializer.js';
 import { bulkWriteIn } from './model-bulk.js';
 import { BaseModelConsumer, settingsOf } from './model-consumer.js';
 import { plainWriteIn } from './model-mixins.js';

@@ -3,7 +3,7 @@ import type { RowNote, Stage } from '../orm/change-capture.js';
 import type { RowShape } from '../orm/row.js';
 import type { ListedRow, RowReader } from '../orm/row-reader.js';
 import { formerTexts, plainTexts } from '../orm/session-settings.js';
-import { type StatementConnection } from '../orm/sql-connection.js';
+import type { StatementConnection } from '../orm/sql-connection.js';
 import { type RunStatement, runStatement } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';

@@ -11,7 +11,7 @@ import {
 } from '@mikro-orm/core';
 import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
 import { findProp, hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
-import { type StatementConnection } from './sql-connection.js';
+import type { StatementConnection } from './sql-connection.js';
 import { clientOf, type PlainRow, runRows, type Statement } from './statements.js';
 
 /** Options of a read that must return what is stored: it asks the primary, and no cache of the ORM. */

@@ -10,7 +10,7 @@ import {
   type StoredRow,
 } from './row.js';
 import { formerTexts, plainTexts } from './session-settings.js';
-import { type StatementConnection } from './sql-connection.js';
+import type { StatementConnection } from './sql-connection.js';
 import { clientOf, runStatement } from './statements.js';
 
 /**

@@ -17,7 +17,7 @@ import {
   tableName,
   typesFor,
 } from '../orm/row.js';
-import { type StatementConnection } from '../orm/sql-connection.js';
+import type { StatementConnection } from '../orm/sql-connection.js';
 import { clientOf, type PlainRow, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/permission.js';
