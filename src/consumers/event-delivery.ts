@@ -520,12 +520,13 @@ function frozen(value: unknown): unknown {
   return Object.freeze(value);
 }
 
-/** The text of the delete that was encoded last: consecutive deliveries of one message share it. */
-let deleted: { readonly message: EventMessage; readonly text: string } | undefined;
+/** The text of each message as a delete, which all its subscriptions share. */
+const deletes = new WeakMap<EventMessage, string>();
 
 function textOfDelete(message: EventMessage): string {
-  if (deleted?.message !== message) deleted = { message, text: encodeData({ pk: message.pk }) };
-  return deleted.text;
+  const text = deletes.get(message) ?? encodeData({ pk: message.pk });
+  deletes.set(message, text);
+  return text;
 }
 
 /** The JSON text of an event's data, by the current rights of its subscription. */
